@@ -1,0 +1,25 @@
+package proto
+
+// Namespace is one of the eight kinds of namespaces(7).
+type Namespace uint8
+
+const (
+	User Namespace = iota
+	Mount
+	UTS
+	IPC
+	Cgroup
+	Net
+	Time
+	PID
+
+	NumNamespaces = int(PID) + 1
+)
+
+var namespaceNames = [NumNamespaces]string{
+	User: "user", Mount: "mount", UTS: "uts", IPC: "ipc",
+	Cgroup: "cgroup", Net: "net", Time: "time", PID: "pid",
+}
+
+// String is the atom that stands for the namespace in a request.
+func (n Namespace) String() string { return namespaceNames[n] }
