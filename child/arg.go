@@ -23,8 +23,7 @@ const (
 )
 
 // Pointer is a pointer field of a structure: at Offset bytes from its start, to
-// what To stands for. Or, where To is a Value, the 64 bits of that word are
-// copied there when the child runs the op.
+// what To stands for.
 type Pointer struct {
 	Offset int
 	To     Arg
