@@ -1,0 +1,164 @@
+package agent
+
+import (
+	"encoding/binary"
+	"math"
+	"os"
+	"slices"
+
+	"github.com/linxprocess/linx-process/child"
+	"github.com/linxprocess/linx-process/child/nofile"
+	"github.com/linxprocess/linx-process/proto"
+	"github.com/linxprocess/linx-process/seccomp"
+	"github.com/linxprocess/linx-process/stdio"
+	"golang.org/x/sys/unix"
+)
+
+// Words of the arena that outlive the program that fills them.
+const (
+	wordHostPID             = ns.WordPID // the second child's, from clone(2)
+	wordInnerPID child.Word = 2          // the parked child's own view of itself
+	wordScratch  child.Word = 3
+)
+
+// tellPID is the last program before the checkpoint: the child says who it is.
+var tellPID = child.Op{Call: child.Getpid, Out: wordInnerPID, Stage: string(proto.StageReadyFrame)}
+
+// closeAllBut closes what the child inherited but for 0, 1, 2 and keep. The
+// write end of its own command pipe is among it: while the child holds that, the
+// pipe never ends.
+func closeAllBut(keep []int) []child.Op {
+	slices.Sort(keep)
+	var ops []child.Op
+	between := func(first, last uint32) {
+		ops = append(ops, child.Op{
+			Call:  child.CloseRange,
+			Args:  []child.Arg{child.Int(first), child.Int(last), child.Int(0)},
+			Stage: string(proto.StageClone),
+		})
+	}
+	next := uint32(3)
+	for _, fd := range keep {
+		if fd := uint32(fd); fd > next {
+			between(next, fd-1)
+		}
+		next = max(next, uint32(fd)+1)
+	}
+	between(next, math.MaxUint32)
+	return ops
+}
+
+// closeEach is closeAllBut without close_range(2). Of the descriptors some may
+// have been closed since they were listed.
+func closeEach(fds, keep []int) []child.Op {
+	var ops []child.Op
+	for _, fd := range fds {
+		if !slices.Contains(keep, fd) {
+			ops = append(ops, child.Op{Call: child.Close, Args: []child.Arg{child.Int(fd)}, OnError: child.GoOn})
+		}
+	}
+	return ops
+}
+
+// dumpable lets an unprivileged client write the id maps of the child, whose
+// files in /proc belong to root otherwise. The agent is not dumpable, and what
+// the child inherited from it has been closed.
+var dumpable = child.Op{
+	Call:  child.Prctl,
+	Args:  []child.Arg{child.Named("PR_SET_DUMPABLE", unix.PR_SET_DUMPABLE), child.Int(1), child.Int(0), child.Int(0), child.Int(0)},
+	Stage: string(proto.StageClone),
+}
+
+// lastProgram is what the child runs on :proceed. Filters come last, so that
+// they need not allow what only this program calls.
+func lastProgram(r *proto.Request, io *stdio.Stdio, commandFD child.Arg, filters [][]byte) child.Program {
+	ops := slices.Concat(io.Session(), io.Plumb(), restoreLimits(), resetSignals())
+	if r.Cwd != nil {
+		ops = append(ops, child.Op{Call: child.Chdir, Args: []child.Arg{child.String(*r.Cwd)}, Stage: string(proto.StageChdir)})
+	}
+	if !r.Orphan.Linger {
+		ops = append(ops, dieWithAgent(commandFD)...)
+	}
+	if r.NoNewPrivs {
+		ops = append(ops, seccomp.NoNewPrivs())
+	}
+	ops = append(ops, seccomp.Install(filters)...)
+	return child.Program{Name: "execute", Ops: append(ops, execute(r))}
+}
+
+func execute(r *proto.Request) child.Op {
+	env := r.Env
+	if env == nil {
+		env = os.Environ()
+	}
+	return child.Op{
+		Call:  child.Execve,
+		Args:  []child.Arg{child.String(r.Argv[0]), child.Strings(r.Argv), child.Strings(env)},
+		Stage: string(proto.StageExecve),
+	}
+}
+
+// restoreLimits takes back what package syscall did to RLIMIT_NOFILE.
+func restoreLimits() []child.Op {
+	limit, ok := nofile.Original()
+	if !ok {
+		return nil
+	}
+	b := binary.NativeEndian.AppendUint64(nil, limit.Soft)
+	b = binary.NativeEndian.AppendUint64(b, limit.Hard)
+	return []child.Op{{
+		Call:  child.Prlimit64,
+		Args:  []child.Arg{child.Int(0), child.Named("RLIMIT_NOFILE", unix.RLIMIT_NOFILE), child.Struct("{as at start}", b), child.Int(0)},
+		Stage: string(proto.StageExecve),
+	}}
+}
+
+// numSignals is the kernel's _NSIG.
+const numSignals = 64
+
+// resetSignals gives every signal its default disposition (an ignored one would
+// stay ignored through execve(2)) and unblocks them all.
+func resetSignals() []child.Op {
+	sigsetSize := child.Int(8)
+	var ops []child.Op
+	for n := 1; n <= numSignals; n++ {
+		if n == int(unix.SIGKILL) || n == int(unix.SIGSTOP) {
+			continue // always at their default
+		}
+		ops = append(ops, child.Op{
+			Call:  child.RtSigaction,
+			Args:  []child.Arg{child.Int(n), child.Struct("{SIG_DFL}", make([]byte, 32)), child.Int(0), sigsetSize},
+			Stage: string(proto.StageExecve),
+		})
+	}
+	return append(ops, child.Op{
+		Call:  child.RtSigprocmask,
+		Args:  []child.Arg{child.Named("SIG_SETMASK", 2), child.Struct("{}", make([]byte, 8)), child.Int(0), sigsetSize},
+		Stage: string(proto.StageExecve),
+	})
+}
+
+// dieWithAgent has the kernel send SIGKILL when the agent dies. It may have died
+// before that: then the command pipe has ended, and the child with it. (getppid
+// tells nothing in a fresh pid namespace, where the agent's pid is 0.)
+func dieWithAgent(commandFD child.Arg) []child.Op {
+	stage := string(proto.StageExecve)
+	return []child.Op{
+		{
+			Call:  child.Prctl,
+			Args:  []child.Arg{child.Named("PR_SET_PDEATHSIG", unix.PR_SET_PDEATHSIG), child.Named("SIGKILL", int(unix.SIGKILL))},
+			Stage: stage,
+		},
+		{
+			Call:  child.Fcntl,
+			Args:  []child.Arg{commandFD, child.Named("F_SETFL", unix.F_SETFL), child.Named("O_NONBLOCK", unix.O_NONBLOCK)},
+			Stage: stage,
+		},
+		{
+			Call:    child.Read,
+			Args:    []child.Arg{commandFD, child.Address(wordScratch), child.Int(8)},
+			OnError: child.Skip(1), // EAGAIN: the agent is there, and silent
+		},
+		{Call: child.ExitGroup, Args: []child.Arg{child.Int(0)}},
+	}
+}

@@ -1,0 +1,454 @@
+defmodule LinxProcess.Session do
+  @moduledoc """
+  The process behind one workload: it owns the port to one agent.
+
+  `LinxProcess` is the interface to it. What belongs here is the order of things: the
+  port's messages, the owner's life, the callers that wait, and the end. The rules of
+  the states are in `LinxProcess.Machine`.
+
+  A session ends once, with one terminal event, whatever happens to the agent. It then
+  closes its port, writes nothing more, and stays for `:retain` milliseconds, so that
+  `LinxProcess.wait/2` and `LinxProcess.info/1` still have an answer. A supervised
+  session leaves at once instead, and with a reason that its supervisor can act upon:
+  `:normal` after exit status 0, an abort or a stop; the terminal event otherwise.
+  """
+
+  use GenServer, restart: :temporary
+
+  alias LinxProcess.{Binary, Error, Info, Machine, Options, Outbox, Protocol, Request, Sessions}
+
+  # Large input is cut into frames of this many bytes. The agent takes a frame whole or
+  # not at all, so small ones lose less when its buffer is full.
+  @pty_chunk 64 * 1024
+
+  # After SIGKILL the end is a matter of microseconds, unless the agent itself does not
+  # run. Then there is nobody to wait for.
+  @kill_patience 5_000
+
+  defstruct [
+    :port,
+    :outbox,
+    :options,
+    :owner,
+    :owner_ref,
+    :host_pid,
+    :inner_pid,
+    :running_at,
+    :terminal,
+    machine: Machine.new(),
+    run_ms: 0,
+    waiters: [],
+    supervised: false,
+    stopping: false
+  ]
+
+  @type state :: %__MODULE__{}
+
+  @doc false
+  @spec start_link({Options.t() | {:idle, keyword()}, boolean()}) :: GenServer.on_start()
+  def start_link({_what, _supervised} = argument), do: GenServer.start_link(__MODULE__, argument)
+
+  @doc "Starts a session under the application's own supervisor."
+  @spec start(Options.t()) :: {:ok, pid()} | {:error, Error.t()}
+  def start(%Options{} = options), do: start_child({options, false})
+
+  @doc """
+  Starts an agent that waits for its request. It ends with the caller.
+
+  Options: `:binary`.
+  """
+  @spec start_idle(keyword()) :: {:ok, pid()} | {:error, Error.t()}
+  def start_idle(options) do
+    start_child({{:idle, Keyword.put(options, :owner, self())}, false})
+  end
+
+  @doc "Gives an idle agent its request. The events go to the owner in the options."
+  @spec assign(pid(), Options.t()) :: :ok | {:error, term()}
+  def assign(session, %Options{} = options), do: GenServer.call(session, {:assign, options})
+
+  defp start_child(argument) do
+    case DynamicSupervisor.start_child(LinxProcess.SessionSupervisor, {__MODULE__, argument}) do
+      {:ok, session} -> {:ok, session}
+      {:error, reason} -> {:error, reason}
+    end
+  end
+
+  @impl true
+  def init({what, supervised}) do
+    Process.flag(:trap_exit, true)
+
+    with {:ok, path} <- Binary.find(binary(what)),
+         {:ok, port} <- open(path) do
+      state = %__MODULE__{port: port, supervised: supervised}
+      begin(what, state)
+    else
+      {:error, error} -> {:stop, error}
+    end
+  end
+
+  defp binary({:idle, options}), do: options[:binary]
+  defp binary(%Options{binary: binary}), do: binary
+
+  defp open(path) do
+    options = [:binary, :nouse_stdio, {:packet, 4}, :exit_status, args: []]
+    {:ok, Port.open({:spawn_executable, path}, options)}
+  rescue
+    # open_port/2 raises an error with the name of an errno, such as :emfile.
+    exception in [ErlangError, ArgumentError, SystemLimitError] ->
+      {:error, Error.new(:binary, nil, "#{path}: #{Exception.message(exception)}")}
+  end
+
+  defp begin({:idle, options}, state), do: {:ok, watch_owner(state, options[:owner])}
+
+  defp begin(%Options{} = options, state) do
+    case request(options, state) do
+      {:ok, state} -> {:ok, state}
+      {:error, error} -> {:stop, error}
+    end
+  end
+
+  defp request(%Options{request: request} = options, state) do
+    with {:ok, frame} <- Protocol.encode_request(request),
+         outbox = Outbox.new(state.port, options.max_queue),
+         {:ok, outbox} <- Outbox.push(outbox, frame) do
+      Sessions.register(request)
+
+      state =
+        %{state | options: options, outbox: outbox}
+        |> Map.update!(:machine, &Machine.request(&1, request.stdio == :pty))
+        |> watch_owner(options.owner)
+
+      if options.auto_proceed do
+        {_ok, state} = verb(:proceed, state)
+        {:ok, state}
+      else
+        {:ok, state}
+      end
+    else
+      {:error, reason} -> {:error, Error.wrap(reason)}
+    end
+  end
+
+  defp watch_owner(%{owner_ref: old} = state, owner) do
+    if old, do: Process.demonitor(old, [:flush])
+    %{state | owner: owner, owner_ref: owner && Process.monitor(owner)}
+  end
+
+  # Calls
+
+  @impl true
+  def handle_call({:assign, options}, _from, %{machine: %{state: :idle}} = state) do
+    case request(options, state) do
+      {:ok, state} -> {:reply, :ok, state}
+      {:error, error} -> {:stop, {:shutdown, error}, {:error, error}, state}
+    end
+  end
+
+  def handle_call({:assign, _options}, _from, state), do: {:reply, {:error, :taken}, state}
+
+  def handle_call({:verb, command}, _from, state) do
+    {reply, state} = verb(command, state)
+    {:reply, reply, state}
+  end
+
+  def handle_call({:await, wanted, timeout}, from, state) do
+    if Machine.reached?(state.machine.state, wanted) do
+      {:reply, answer(wanted, state), state}
+    else
+      {:noreply, wait(state, wanted, from, timeout)}
+    end
+  end
+
+  def handle_call({:stop, grace}, from, state) do
+    if state.terminal do
+      {:reply, state.terminal, state}
+    else
+      {:noreply, state |> wait(:ended, from, :infinity) |> begin_stop(grace)}
+    end
+  end
+
+  def handle_call({:set_owner, _owner}, _from, %{terminal: terminal} = state)
+      when terminal != nil,
+      do: {:reply, {:error, :ended}, state}
+
+  def handle_call({:set_owner, owner}, _from, state) do
+    {:reply, :ok, watch_owner(state, owner)}
+  end
+
+  def handle_call(:host_pid, _from, %{host_pid: nil} = state) do
+    {:reply, {:error, :not_spawned}, state}
+  end
+
+  def handle_call(:host_pid, _from, state), do: {:reply, {:ok, state.host_pid}, state}
+  def handle_call(:info, _from, state), do: {:reply, info(state), state}
+
+  # Messages
+
+  @impl true
+  def handle_info(:retire, state), do: {:stop, :normal, state}
+
+  def handle_info({:DOWN, ref, :process, _pid, _reason}, %{owner_ref: ref} = state) do
+    # Closing the port is a hang-up: the agent acts by the orphan policy.
+    case state.terminal do
+      nil -> {:stop, :normal, finish(state, {:error, :owner_down})}
+      _ended -> {:stop, :normal, state}
+    end
+  end
+
+  def handle_info(message, %{terminal: nil} = state) do
+    case step(message, state) do
+      %{terminal: nil} = state -> {:noreply, state}
+      state -> leave(state)
+    end
+  end
+
+  def handle_info(_message, state), do: {:noreply, state}
+
+  # One message of a session that has not ended. terminate/2 takes the same steps.
+  defp step({port, {:data, frame}}, %{port: port} = state) do
+    case Protocol.decode_event(frame) do
+      {:ok, event} -> event(event, state)
+      :error -> finish(state, {:error, :malformed_frame})
+    end
+  end
+
+  defp step({port, {:exit_status, _status}}, %{port: port} = state) do
+    finish(state, {:error, :agent_died})
+  end
+
+  defp step({:EXIT, port, _reason}, %{port: port} = state) do
+    finish(state, {:error, :agent_died})
+  end
+
+  defp step({Outbox, :written, bytes}, state) do
+    %{state | outbox: Outbox.written(state.outbox, bytes)}
+  end
+
+  defp step({:stop, :grace_over}, state), do: kill(state)
+  defp step({:stop, :give_up}, state), do: finish(state, {:error, :agent_died})
+
+  defp step({:waiter_timeout, from}, state) do
+    {late, waiters} = Enum.split_with(state.waiters, fn {_wanted, waiter} -> waiter == from end)
+    for {_wanted, waiter} <- late, do: GenServer.reply(waiter, {:error, :timeout})
+    %{state | waiters: waiters}
+  end
+
+  defp step(_message, state), do: state
+
+  defp event(event, state) do
+    case Machine.event(state.machine, event) do
+      {:ok, %{state: :ended}, []} ->
+        finish(state, event)
+
+      {:ok, machine, kept} ->
+        state = note(event, %{state | machine: machine})
+        tell(state, event)
+        kept |> Enum.reduce(state, &write_kept/2) |> answer_waiters()
+
+      {:error, :out_of_order} ->
+        finish(state, {:error, :malformed_frame})
+    end
+  end
+
+  defp note({:spawned, pid}, state) do
+    Sessions.update(:host_pid, pid)
+    %{state | host_pid: pid}
+  end
+
+  defp note({:ready, pid}, state), do: %{state | inner_pid: pid}
+
+  defp note(:running, state) do
+    Sessions.update(:running_at, now())
+    %{state | running_at: now()}
+  end
+
+  defp note(_other, state), do: state
+
+  # Verbs
+
+  defp verb(command, state) do
+    with :ok <- check_room(command, state),
+         {what, machine} when what in [:write, :keep] <- Machine.verb(state.machine, command),
+         {:ok, outbox} <- write(what, command, state.outbox) do
+      {:ok, %{state | machine: machine, outbox: outbox}}
+    else
+      {:error, :closed} -> {{:error, :ended}, state}
+      {:error, reason} -> {{:error, reason}, state}
+    end
+  end
+
+  defp check_room({:pty_in, data}, %{outbox: %Outbox{} = outbox, machine: machine}) do
+    if Outbox.room?(outbox, machine.kept_bytes + byte_size(data)),
+      do: :ok,
+      else: {:error, :busy}
+  end
+
+  defp check_room(_command, _state), do: :ok
+
+  defp write(:keep, _command, outbox), do: {:ok, outbox}
+
+  defp write(:write, {:pty_in, data}, outbox) when byte_size(data) > @pty_chunk do
+    <<chunk::binary-size(@pty_chunk), rest::binary>> = data
+
+    with {:ok, outbox} <- push(outbox, {:pty_in, chunk}) do
+      write(:write, {:pty_in, rest}, outbox)
+    end
+  end
+
+  defp write(:write, command, outbox), do: push(outbox, command)
+
+  defp push(outbox, command) do
+    {:ok, frame} = Protocol.encode_command(command)
+    Outbox.push(outbox, frame)
+  end
+
+  # What was kept was within the bound when it came in, and nothing else waits now. A
+  # port that is closed by now tells its own end.
+  defp write_kept(command, state) do
+    case write(:write, command, state.outbox) do
+      {:ok, outbox} -> %{state | outbox: outbox}
+      {:error, _reason} -> state
+    end
+  end
+
+  # Waiting
+
+  defp wait(state, wanted, from, timeout) do
+    if timeout != :infinity, do: Process.send_after(self(), {:waiter_timeout, from}, timeout)
+    %{state | waiters: [{wanted, from} | state.waiters]}
+  end
+
+  defp answer_waiters(%{waiters: []} = state), do: state
+
+  defp answer_waiters(state) do
+    {reached, waiters} =
+      Enum.split_with(state.waiters, fn {wanted, _from} ->
+        Machine.reached?(state.machine.state, wanted)
+      end)
+
+    for {wanted, from} <- reached, do: GenServer.reply(from, answer(wanted, state))
+    %{state | waiters: waiters}
+  end
+
+  defp answer(:ended, state), do: state.terminal
+  defp answer(_wanted, %{terminal: nil}), do: :ok
+  defp answer(_wanted, %{terminal: terminal}), do: {:error, {:ended, terminal}}
+
+  # The end
+
+  defp begin_stop(%{stopping: true} = state, _grace), do: state
+  defp begin_stop(%{machine: %{state: :idle}} = state, _grace), do: finish(state, {:error, :stopped})
+
+  defp begin_stop(state, grace) do
+    Process.send_after(self(), {:stop, :grace_over}, grace)
+    state = %{state | stopping: true}
+
+    case verb(:abort, state) do
+      {:ok, state} ->
+        state
+
+      {{:error, _too_late}, state} ->
+        {_reply, state} = verb({:signal, 15}, state)
+        state
+    end
+  end
+
+  defp kill(state) do
+    Process.send_after(self(), {:stop, :give_up}, @kill_patience)
+    {_reply, state} = verb({:signal, 9}, state)
+    state
+  end
+
+  defp finish(state, terminal) do
+    if Port.info(state.port), do: close(state.port)
+    Sessions.unregister()
+
+    state = %{
+      state
+      | terminal: terminal,
+        run_ms: run_ms(state),
+        machine: Machine.finish(state.machine)
+    }
+
+    tell(state, terminal)
+    answer_waiters(state)
+  end
+
+  # The port may be gone between the question and the act.
+  defp close(port) do
+    Port.close(port)
+  rescue
+    ArgumentError -> true
+  end
+
+  defp leave(%{supervised: true, stopping: true} = state), do: {:stop, :normal, state}
+
+  defp leave(%{supervised: true} = state), do: {:stop, reason(state.terminal), state}
+
+  defp leave(state) do
+    Process.send_after(self(), :retire, state.options.retain)
+    {:noreply, state, :hibernate}
+  end
+
+  defp reason({:exited, 0}), do: :normal
+  defp reason({:aborted, _pid}), do: :normal
+  defp reason(terminal), do: terminal
+
+  defp tell(%{owner: nil}, _event), do: :ok
+
+  defp tell(%{owner: owner}, event) do
+    send(owner, {:linx_process, self(), event})
+    :ok
+  end
+
+  @impl true
+  def terminate(_reason, %{terminal: nil, options: %Options{grace: grace}} = state) do
+    state |> begin_stop(grace) |> await_end()
+  end
+
+  def terminate(_reason, _state), do: :ok
+
+  defp await_end(%{terminal: nil} = state) do
+    receive do
+      message -> message |> step(state) |> await_end()
+    end
+  end
+
+  defp await_end(_ended), do: :ok
+
+  # Information
+
+  defp info(state) do
+    request = state.options && state.options.request
+
+    %Info{
+      session: self(),
+      state: state.machine.state,
+      kind: request && request.kind,
+      argv: request && request.argv,
+      host_pid: state.host_pid,
+      inner_pid: state.inner_pid,
+      agent_pid: agent_pid(state.port),
+      owner: state.owner,
+      terminal: state.terminal,
+      run_ms: run_ms(state),
+      queued: state.machine.kept_bytes + queued(state.outbox)
+    }
+  end
+
+  defp queued(nil), do: 0
+  defp queued(%Outbox{queued: queued}), do: queued
+
+  defp agent_pid(port) do
+    case Port.info(port, :os_pid) do
+      {:os_pid, pid} -> pid
+      nil -> nil
+    end
+  end
+
+  defp run_ms(%{terminal: terminal, run_ms: run_ms}) when terminal != nil, do: run_ms
+  defp run_ms(%{running_at: nil}), do: 0
+  defp run_ms(%{running_at: at}), do: now() - at
+
+  defp now, do: System.monotonic_time(:millisecond)
+end
