@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 
+	"github.com/linxprocess/linx-process/ns"
 	"github.com/linxprocess/linx-process/proto"
 	"golang.org/x/sys/unix"
 )

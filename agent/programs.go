@@ -8,6 +8,7 @@ import (
 
 	"github.com/linxprocess/linx-process/child"
 	"github.com/linxprocess/linx-process/child/nofile"
+	"github.com/linxprocess/linx-process/ns"
 	"github.com/linxprocess/linx-process/proto"
 	"github.com/linxprocess/linx-process/seccomp"
 	"github.com/linxprocess/linx-process/stdio"
@@ -60,13 +61,14 @@ func closeEach(fds, keep []int) []child.Op {
 	return ops
 }
 
-// dumpable lets an unprivileged client write the id maps of the child, whose
-// files in /proc belong to root otherwise. The agent is not dumpable, and what
-// the child inherited from it has been closed.
-var dumpable = child.Op{
-	Call:  child.Prctl,
-	Args:  []child.Arg{child.Named("PR_SET_DUMPABLE", unix.PR_SET_DUMPABLE), child.Int(1), child.Int(0), child.Int(0), child.Int(0)},
-	Stage: string(proto.StageClone),
+// dumpable(1) lets an unprivileged client write the id maps of the child, whose
+// files in /proc belong to root otherwise. The agent is not dumpable.
+func dumpable(yes int) child.Op {
+	return child.Op{
+		Call:  child.Prctl,
+		Args:  []child.Arg{child.Named("PR_SET_DUMPABLE", unix.PR_SET_DUMPABLE), child.Int(yes)},
+		Stage: string(proto.StageClone),
+	}
 }
 
 // lastProgram is what the child runs on :proceed. Filters come last, so that

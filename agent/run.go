@@ -124,6 +124,5 @@ type stageError struct {
 	err   error
 }
 
-func (e *stageError) Error() string           { return string(e.stage) + ": " + e.err.Error() }
-func (e *stageError) Unwrap() error           { return e.err }
-func (e *stageError) ProtoStage() proto.Stage { return e.stage }
+func (e *stageError) Error() string { return string(e.stage) + ": " + e.err.Error() }
+func (e *stageError) Unwrap() error { return e.err }

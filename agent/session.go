@@ -10,8 +10,10 @@ import (
 
 	"github.com/linxprocess/linx-process/caps"
 	"github.com/linxprocess/linx-process/child"
+	"github.com/linxprocess/linx-process/ns"
 	"github.com/linxprocess/linx-process/proto"
 	"github.com/linxprocess/linx-process/seccomp"
+	"github.com/linxprocess/linx-process/stdio"
 	"golang.org/x/sys/unix"
 )
 
@@ -110,12 +112,18 @@ func failed(errno unix.Errno, stage proto.Stage) proto.Event {
 func failure(err error, fallback proto.Stage) proto.Event {
 	stage := fallback
 	var inChild *child.Failure
-	var inAgent interface{ ProtoStage() proto.Stage }
+	var inAgent *stageError
+	var opening *stdio.Error
+	var pinning *ns.Error
 	switch {
 	case errors.As(err, &inChild):
 		stage = proto.Stage(inChild.Stage)
 	case errors.As(err, &inAgent):
-		stage = inAgent.ProtoStage()
+		stage = inAgent.stage
+	case errors.As(err, &opening):
+		stage = opening.Stage
+	case errors.As(err, &pinning):
+		stage = pinning.Stage
 	}
 	return failed(errnoOf(err), stage)
 }

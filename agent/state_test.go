@@ -50,15 +50,15 @@ func (n *notes) execute(filters [][]byte) error {
 	n.note("execute %d filters", len(filters))
 	return n.runErr
 }
-func (n *notes) executed() (bool, error)  { return !n.notYet, n.outcomeErr }
-func (n *notes) signal(s unix.Signal)     { n.note("signal %d", s) }
-func (n *notes) resize(w proto.Winsize)   { n.note("resize %dx%d", w.Rows, w.Cols) }
-func (n *notes) input(b []byte) bool      { n.note("input %q", b); return !n.inputFull }
-func (n *notes) finish()                  { n.note("finish") }
-func (n *notes) arm(d time.Duration)      { n.note("arm %v", d) }
-func (n *notes) disarm()                  {}
-func (n *notes) hangUp()                  { n.note("hang up") }
-func (n *notes) complain(text string)     { n.note("complain") }
+func (n *notes) executed() (bool, error) { return !n.notYet, n.outcomeErr }
+func (n *notes) signal(s unix.Signal)    { n.note("signal %d", s) }
+func (n *notes) resize(w proto.Winsize)  { n.note("resize %dx%d", w.Rows, w.Cols) }
+func (n *notes) input(b []byte) bool     { n.note("input %q", b); return !n.inputFull }
+func (n *notes) finish()                 { n.note("finish") }
+func (n *notes) arm(d time.Duration)     { n.note("arm %v", d) }
+func (n *notes) disarm()                 {}
+func (n *notes) hangUp()                 { n.note("hang up") }
+func (n *notes) complain(text string)    { n.note("complain") }
 func (n *notes) send(e proto.Event) {
 	n.note("send %v", e)
 }

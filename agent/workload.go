@@ -25,17 +25,18 @@ const filterSpace = 1 << 20
 // workload is the real world of a session: the child and all descriptors that
 // lead to it.
 type workload struct {
-	loop    *loop
-	port    *port
-	session *Session
+	loop       *loop
+	port       *port
+	session    *Session
+	closeRange bool // close_range(2) is there
 
-	request    *proto.Request
-	io         *stdio.Stdio
-	target     *ns.Target // enter only, until it has been joined
-	process    *child.Process
-	upcoming   []child.Program // up to the checkpoint
-	closeRange bool            // close_range(2) is there
-	first      int             // pidfd of the child that cloned the workload and exits; -1: none
+	request  *proto.Request
+	io       *stdio.Stdio
+	target   *ns.Target // enter only, until it has been joined
+	process  *child.Process
+	upcoming []child.Program // up to the checkpoint
+	forks    bool            // the workload is the child of a second clone
+	first    int             // pidfd of the child that cloned the workload and exits; -1: none
 
 	ptyInput    *relay.Buffer
 	ptyReadable bool
@@ -63,7 +64,7 @@ func (w *workload) start(r *proto.Request) (pid int, err error) {
 	if err := w.watch(); err != nil {
 		return 0, err
 	}
-	if w.willFork() {
+	if w.forks {
 		return 0, nil
 	}
 	return w.process.PID, nil
@@ -75,14 +76,21 @@ func (w *workload) clone() error {
 	if err != nil {
 		return err
 	}
-	plan := planOf(w.request, w.target, closing)
+	plan := w.plan(closing)
 	err = w.process.Start(plan.flags, plan.programs[0])
 	if err == unix.ENOSYS && w.target == nil {
-		plan = legacyPlanOf(w.request, closing)
+		plan = spawnPlan(closing, ns.CreateWithoutClone3(w.request.Namespaces))
 		err = w.process.Start(plan.flags, plan.programs[0])
 	}
-	w.upcoming = plan.programs[1:]
+	w.upcoming, w.forks = plan.programs[1:], plan.forks()
 	return err
+}
+
+func (w *workload) plan(closing []child.Op) plan {
+	if w.target != nil {
+		return enterPlan(closing, w.target)
+	}
+	return spawnPlan(closing, ns.Create(w.request.Namespaces))
 }
 
 // closing are the ops that leave the parked child with what it needs.
@@ -116,18 +124,6 @@ func (w *workload) watch() error {
 
 func (w *workload) watchExit() error {
 	return w.loop.watch(w.process.PIDFD, unix.EPOLLIN, func(uint32) { w.reap() })
-}
-
-// willFork tells that the present child is not the one that will execute.
-func (w *workload) willFork() bool {
-	for _, p := range w.upcoming {
-		for _, o := range p.Ops {
-			if o.Call == child.Clone {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func (w *workload) advance() (done bool, err error) {
@@ -196,7 +192,10 @@ func (w *workload) signal(n unix.Signal) {
 	_ = unix.PidfdSendSignal(w.process.PIDFD, n, nil, 0)
 }
 
-func (w *workload) resize(size proto.Winsize) { w.io.SetWinsize(size) }
+func (w *workload) resize(size proto.Winsize) {
+	// EFAULT and ENOTTY cannot be for a master of ours.
+	_ = w.io.SetWinsize(size)
+}
 
 func (w *workload) input(data []byte) bool {
 	return w.io.Master() < 0 || w.ptyInput.Push(data)

@@ -27,7 +27,7 @@ const (
 )
 
 // Texts returns the strings of a proper list of strings. Batches keep what
-// erlang_go allocates on the way (about 70 bytes a string) from piling up: the
+// erlang_go allocates on the way (about 50 bytes a string) from piling up: the
 // peak is what is returned, and one batch.
 func (t Term) Texts() ([]string, bool) {
 	list, ok := t.List()

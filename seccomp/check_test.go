@@ -107,6 +107,7 @@ func errnoOf(t *testing.T, err error) syscall.Errno {
 
 // TestCheckIsTheKernels holds Check to this kernel.
 func TestCheckIsTheKernels(t *testing.T) {
+	k := newKernel(t, judgeByCheck)
 	everything := []rule{plain, field, divisor, shift, store, load, jump, branch, ret}
 	flow := []rule{store, load, load, jump, branch, branch, ret}
 	for name, c := range map[string]struct {
@@ -220,7 +221,7 @@ func TestCheckIsTheKernels(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			filters := c.filters()
 			accepted := 0
-			for i, kernel := range newKernel(t, judgeByCheck).verdicts(t, filters...) {
+			for i, kernel := range k.verdicts(t, filters...) {
 				err := Check(filters[i])
 				if errnoOf(t, err) != kernel {
 					t.Errorf("filter %d: Check says %v, the kernel %v\n%s", i, err, kernel, listing(filters[i]))

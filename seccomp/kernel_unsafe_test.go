@@ -18,10 +18,11 @@ import (
 // this test binary, started again with one argument. It reads filters from its
 // standard input, each behind its length, and writes an errno for each.
 //
-// judgeByCheck never installs one. With SECCOMP_FILTER_FLAG_NEW_LISTENER the
-// kernel checks and compiles the filter, and only then wants a descriptor for
-// the listener; where RLIMIT_NOFILE allows none that is EMFILE, and the filter
-// is dropped. So EMFILE is what a good filter gets.
+// judgeByCheck never installs one. With SECCOMP_FILTER_FLAG_TSYNC the kernel
+// checks and compiles the filter, and only then looks whether all threads of the
+// process can have it; where one has a filter of its own that is ESRCH
+// (SECCOMP_FILTER_FLAG_TSYNC_ESRCH, Linux 5.7), and the filter is dropped. So
+// ESRCH is what a good filter gets.
 //
 // judgeByInstall installs each in a thread of its own, which then ends. Its
 // filters must allow every system call, or the thread could not even do that.
@@ -67,20 +68,30 @@ func judge(verdict func(filter []byte) syscall.Errno) int {
 }
 
 func withoutInstalling() func([]byte) syscall.Errno {
+	ready := make(chan syscall.Errno)
+	go func() {
+		runtime.LockOSThread()
+		errno := errnoOr0(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		if errno == 0 {
+			errno = setModeFilter(encode(allow), 0)
+		}
+		ready <- errno
+		select {} // keeps the thread, and its filter
+	}()
+	errno := <-ready
 	runtime.LockOSThread()
-	errno := errnoOr0(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 	if errno == 0 {
-		errno = errnoOr0(unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{}))
+		errno = errnoOr0(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 	}
 	return func(filter []byte) syscall.Errno {
 		if errno != 0 {
 			return errno
 		}
-		switch errno := setModeFilter(filter, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER); errno {
-		case unix.EMFILE:
+		switch errno := setModeFilter(filter, unix.SECCOMP_FILTER_FLAG_TSYNC|unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH); errno {
+		case unix.ESRCH:
 			return 0
 		case 0:
-			panic("a listener without a descriptor")
+			panic("a filter for all threads, though one has its own")
 		default:
 			return errno
 		}
@@ -128,6 +139,8 @@ func newKernel(tb testing.TB, how string) *kernel {
 	tb.Helper()
 	cmd := exec.Command("/proc/self/exe", how)
 	cmd.Stderr = os.Stderr
+	// Under -race every process sleeps a second before it exits.
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		tb.Fatal(err)

@@ -83,10 +83,9 @@ defmodule LinxProcess.Machine do
       when verb in [:signal, :pty_in],
       do: {:write, machine}
 
-  def verb(%__MODULE__{} = machine, {:signal, _n} = command), do: keep(machine, command, 0)
-
-  def verb(%__MODULE__{} = machine, {:pty_in, data} = command) do
-    keep(machine, command, byte_size(data))
+  def verb(%__MODULE__{} = machine, {verb, _arg} = command) when verb in [:signal, :pty_in] do
+    kept_bytes = machine.kept_bytes + cost(command)
+    {:keep, %{machine | kept: [command | machine.kept], kept_bytes: kept_bytes}}
   end
 
   def verb(%__MODULE__{state: :running}, _command), do: {:error, :not_at_checkpoint}
@@ -98,10 +97,15 @@ defmodule LinxProcess.Machine do
 
   def verb(%__MODULE__{} = machine, _checkpoint_command), do: {:write, machine}
 
-  defp keep(machine, command, bytes) do
-    {:keep,
-     %{machine | kept: [command | machine.kept], kept_bytes: machine.kept_bytes + bytes}}
-  end
+  @doc """
+  The bytes that a command takes up while it waits, roughly.
+
+      iex> LinxProcess.Machine.cost({:pty_in, "four"})
+      68
+  """
+  @spec cost(Protocol.command()) :: pos_integer()
+  def cost({_verb, data}) when is_binary(data), do: 64 + byte_size(data)
+  def cost(_command), do: 64
 
   @doc """
   What an event leads to: the next machine, and the commands to write now.

@@ -35,13 +35,15 @@ defmodule LinxProcess.Options do
 
   alias LinxProcess.{OptionError, Protocol, Request}
 
+  @default_grace 5_000
+
   @enforce_keys [:request]
   defstruct [
     :request,
     :owner,
     :binary,
     auto_proceed: false,
-    grace: 5_000,
+    grace: @default_grace,
     max_queue: 2 * 1024 * 1024,
     retain: 30_000
   ]
@@ -62,6 +64,10 @@ defmodule LinxProcess.Options do
 
   @string "a string without NUL bytes"
   @directives ":inherit, :devnull or {:connect_unix, path}"
+
+  @doc "The `:grace` of a session that names none, in milliseconds."
+  @spec default_grace() :: non_neg_integer()
+  def default_grace, do: @default_grace
 
   @doc """
   Options for a child in fresh namespaces, or, with a target, in those of that process.

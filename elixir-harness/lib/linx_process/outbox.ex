@@ -5,7 +5,7 @@ defmodule LinxProcess.Outbox do
   A port whose pipe is full is busy, and port_command/2 then suspends its caller. So
   the first frame that meets a busy port starts a writer, a process of its own that may
   be suspended; until it has caught up, every frame goes through it, in order. What
-  waits for the writer is counted, and what does not fit the bound is refused.
+  waits for the writer is counted, so that there can be a bound.
   """
 
   @enforce_keys [:port, :max]
@@ -32,31 +32,27 @@ defmodule LinxProcess.Outbox do
   def room?(%__MODULE__{queued: queued, max: max}, bytes), do: queued + bytes <= max
 
   @doc """
-  Writes a frame, or queues it for the writer.
+  Writes a frame, or queues it for the writer. The caller asks `room?/2` before.
 
   `:closed` means that the port is gone; its owner hears of that from the port itself.
   """
-  @spec push(t(), binary()) :: {:ok, t()} | {:error, :busy | :closed}
+  @spec push(t(), binary()) :: {:ok, t()} | {:error, :closed}
   def push(%__MODULE__{queued: 0} = outbox, frame) do
     if Port.command(outbox.port, frame, [:nosuspend]) do
       {:ok, outbox}
     else
-      enqueue(outbox, frame)
+      {:ok, enqueue(outbox, frame)}
     end
   rescue
     ArgumentError -> {:error, :closed}
   end
 
-  def push(%__MODULE__{} = outbox, frame), do: enqueue(outbox, frame)
+  def push(%__MODULE__{} = outbox, frame), do: {:ok, enqueue(outbox, frame)}
 
   defp enqueue(outbox, frame) do
-    if room?(outbox, byte_size(frame)) do
-      writer = outbox.writer || start_writer(outbox.port)
-      send(writer, {:write, frame})
-      {:ok, %{outbox | writer: writer, queued: outbox.queued + byte_size(frame)}}
-    else
-      {:error, :busy}
-    end
+    writer = outbox.writer || start_writer(outbox.port)
+    send(writer, {:write, frame})
+    %{outbox | writer: writer, queued: outbox.queued + byte_size(frame)}
   end
 
   @doc "The writer tells its outbox, by a message, that so many bytes are written."

@@ -69,9 +69,15 @@ defmodule LinxProcess.Session do
   defp start_child(argument) do
     case DynamicSupervisor.start_child(LinxProcess.SessionSupervisor, {__MODULE__, argument}) do
       {:ok, session} -> {:ok, session}
-      {:error, reason} -> {:error, reason}
+      {:error, {:shutdown, error}} -> {:error, error}
     end
   end
+
+  @doc """
+  How long a supervisor should wait for a session with this `:grace`, in milliseconds.
+  """
+  @spec shutdown(non_neg_integer() | nil) :: pos_integer()
+  def shutdown(grace), do: (grace || Options.default_grace()) + @kill_patience + 1_000
 
   @impl true
   def init({what, supervised}) do
@@ -82,7 +88,7 @@ defmodule LinxProcess.Session do
       state = %__MODULE__{port: port, supervised: supervised}
       begin(what, state)
     else
-      {:error, error} -> {:stop, error}
+      {:error, error} -> {:stop, {:shutdown, error}}
     end
   end
 
@@ -103,7 +109,7 @@ defmodule LinxProcess.Session do
   defp begin(%Options{} = options, state) do
     case request(options, state) do
       {:ok, state} -> {:ok, state}
-      {:error, error} -> {:stop, error}
+      {:error, error} -> {:stop, {:shutdown, error}}
     end
   end
 
@@ -119,7 +125,7 @@ defmodule LinxProcess.Session do
         |> watch_owner(options.owner)
 
       if options.auto_proceed do
-        {_ok, state} = verb(:proceed, state)
+        {_reply, state} = act(:proceed, state)
         {:ok, state}
       else
         {:ok, state}
@@ -266,9 +272,19 @@ defmodule LinxProcess.Session do
 
   # Verbs
 
-  defp verb(command, state) do
-    with :ok <- check_room(command, state),
-         {what, machine} when what in [:write, :keep] <- Machine.verb(state.machine, command),
+  # What a caller wants, if there is room for it.
+  defp verb(_command, %{outbox: nil} = state), do: {{:error, :no_request}, state}
+
+  defp verb(command, %{machine: machine, outbox: outbox} = state) do
+    if Outbox.room?(outbox, machine.kept_bytes + Machine.cost(command)) do
+      act(command, state)
+    else
+      {{:error, :busy}, state}
+    end
+  end
+
+  defp act(command, state) do
+    with {what, machine} when what in [:write, :keep] <- Machine.verb(state.machine, command),
          {:ok, outbox} <- write(what, command, state.outbox) do
       {:ok, %{state | machine: machine, outbox: outbox}}
     else
@@ -276,14 +292,6 @@ defmodule LinxProcess.Session do
       {:error, reason} -> {{:error, reason}, state}
     end
   end
-
-  defp check_room({:pty_in, data}, %{outbox: %Outbox{} = outbox, machine: machine}) do
-    if Outbox.room?(outbox, machine.kept_bytes + byte_size(data)),
-      do: :ok,
-      else: {:error, :busy}
-  end
-
-  defp check_room(_command, _state), do: :ok
 
   defp write(:keep, _command, outbox), do: {:ok, outbox}
 
@@ -302,8 +310,8 @@ defmodule LinxProcess.Session do
     Outbox.push(outbox, frame)
   end
 
-  # What was kept was within the bound when it came in, and nothing else waits now. A
-  # port that is closed by now tells its own end.
+  # What was kept was within the bound when it came in. A port that is closed by now
+  # tells its own end.
   defp write_kept(command, state) do
     case write(:write, command, state.outbox) do
       {:ok, outbox} -> %{state | outbox: outbox}
@@ -343,19 +351,20 @@ defmodule LinxProcess.Session do
     Process.send_after(self(), {:stop, :grace_over}, grace)
     state = %{state | stopping: true}
 
-    case verb(:abort, state) do
-      {:ok, state} ->
-        state
-
-      {{:error, _too_late}, state} ->
-        {_reply, state} = verb({:signal, 15}, state)
-        state
+    case act(:abort, state) do
+      {:ok, state} -> state
+      {{:error, _too_late}, state} -> signal(state, 15)
     end
   end
 
   defp kill(state) do
     Process.send_after(self(), {:stop, :give_up}, @kill_patience)
-    {_reply, state} = verb({:signal, 9}, state)
+    signal(state, 9)
+  end
+
+  # Whatever comes of it: the timers of the stop go on.
+  defp signal(state, number) do
+    {_reply, state} = act({:signal, number}, state)
     state
   end
 
@@ -384,6 +393,9 @@ defmodule LinxProcess.Session do
   defp leave(%{supervised: true, stopping: true} = state), do: {:stop, :normal, state}
 
   defp leave(%{supervised: true} = state), do: {:stop, reason(state.terminal), state}
+
+  # An idle agent that died.
+  defp leave(%{options: nil} = state), do: {:stop, :normal, state}
 
   defp leave(state) do
     Process.send_after(self(), :retire, state.options.retain)
