@@ -32,14 +32,16 @@ const framesAtOnce = 64
 // pump does what can be done without waiting; busy where it stopped for
 // fairness.
 func (b *bridge) pump() (busy bool) {
-	before := b.session.state
-	busy = b.takeFrames()
-	busy = b.work.relay() || busy
-	b.port.flush()
-	if b.port.queue.Len() == 0 {
-		b.session.handle(event{kind: onFlushed})
+	for before := numStates; before != b.session.state; {
+		before = b.session.state
+		busy = b.takeFrames()
+		busy = b.work.relay() || busy
+		b.port.flush()
+		if b.port.queue.Len() == 0 {
+			b.session.handle(event{kind: onFlushed})
+		}
 	}
-	return busy || b.session.state != before
+	return busy
 }
 
 // takeFrames handles the frames that are there while the session takes them, and

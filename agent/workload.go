@@ -107,7 +107,7 @@ func (w *workload) closing() ([]child.Op, error) {
 }
 
 func (w *workload) watch() error {
-	if err := w.loop.watch(w.process.Reports(), unix.EPOLLIN, func(uint32) { w.readReports() }); err != nil {
+	if err := w.loop.watch(w.process.Reports(), unix.EPOLLIN, func(uint32) { w.readReport() }); err != nil {
 		return err
 	}
 	if err := w.watchExit(); err != nil {
@@ -211,30 +211,32 @@ func (w *workload) hangUp() { w.port.closeOut(w.loop) }
 
 func (w *workload) complain(text string) { complain(text) }
 
-// readReports takes what the child has to say.
-func (w *workload) readReports() {
-	for w.process.Reports() >= 0 {
-		err := w.process.Report()
-		switch {
-		case err == nil:
-			w.session.handle(event{kind: onReported})
-			continue
-		case err == unix.EAGAIN:
-			return
-		}
-		// Nothing comes behind any of these.
-		w.loop.forget(w.process.Reports())
-		var failure *child.Failure
-		switch {
-		case errors.As(err, &failure):
-			w.session.handle(event{kind: onFailed, err: err})
-		case err == io.EOF:
-			w.session.handle(event{kind: onEnded})
-		default:
-			w.session.handle(event{kind: onGarbled, err: err})
-		}
-		return
+// readReport takes what the child has to say, if there is something.
+func (w *workload) readReport() (something bool) {
+	reports := w.process.Reports()
+	if reports < 0 {
+		return false
 	}
+	err := w.process.Report()
+	switch {
+	case err == unix.EAGAIN:
+		return false
+	case err == nil:
+		w.session.handle(event{kind: onReported})
+		return true
+	}
+	// Nothing comes behind any of these.
+	w.loop.forget(reports)
+	var failure *child.Failure
+	switch {
+	case errors.As(err, &failure):
+		w.session.handle(event{kind: onFailed, err: err})
+	case err == io.EOF:
+		w.session.handle(event{kind: onEnded})
+	default:
+		w.session.handle(event{kind: onGarbled, err: err})
+	}
+	return false
 }
 
 // reap learns how the child ended, once what it reported before has been
@@ -243,7 +245,8 @@ func (w *workload) readReports() {
 // nothing, and an agent that was started with SIGCHLD ignored would have nothing
 // to wait for.
 func (w *workload) reap() {
-	w.readReports()
+	for w.readReport() {
+	}
 	status, err := child.Reap(w.process.PIDFD)
 	if err == unix.EAGAIN {
 		return

@@ -59,14 +59,12 @@ func (p *Process) open(space int) error {
 	if err := unix.Pipe2(p.commands[:], unix.O_CLOEXEC); err != nil {
 		return fmt.Errorf("pipe2: %w", err)
 	}
-	if err := unix.Pipe2(p.reports[:], unix.O_CLOEXEC); err != nil {
+	// For the agent's loop; the child's end never has to wait either, since
+	// there is at most one report in the pipe.
+	if err := unix.Pipe2(p.reports[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return fmt.Errorf("pipe2: %w", err)
 	}
 	p.CommandFD, p.ReportFD = p.commands[0], p.reports[1]
-	// The agent's loop reads reports; the child's end stays blocking.
-	if err := unix.SetNonblock(p.reports[0], true); err != nil {
-		return fmt.Errorf("fcntl: %w", err)
-	}
 	mem, err := unix.Mmap(-1, 0, programOffset+space, unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_SHARED|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {

@@ -6,7 +6,8 @@ defmodule LinxProcess.MixProject do
       app: :linx_process,
       version: "0.1.0",
       elixir: "~> 1.14",
-      description: "Runs programs in Linux sandboxes, each behind a port to the linx-process agent.",
+      description:
+        "Runs programs in Linux sandboxes, each behind a port to the linx-process agent.",
       elixirc_paths: elixirc_paths(Mix.env()),
       start_permanent: Mix.env() == :prod,
       # The tests use PropEr and the dialyzer task uses Dialyzer. Both come with

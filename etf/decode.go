@@ -26,9 +26,9 @@ const (
 	batchBytes   = 16 << 10
 )
 
-// Texts returns the strings of a proper list of strings. Batches keep what
-// erlang_go allocates on the way (about 50 bytes a string) from piling up: the
-// peak is what is returned, and one batch.
+// Texts returns the strings of a proper list of strings. They are decoded in
+// batches, so that what erlang_go allocates on the way (about 50 bytes a string)
+// does not pile up: it is garbage when the next batch comes.
 func (t Term) Texts() ([]string, bool) {
 	list, ok := t.List()
 	if !ok {
@@ -48,7 +48,12 @@ func (t Term) Texts() ([]string, bool) {
 			}
 			batch, batch[2] = batch[:head], 0
 		}
-		batch = append(batch, e.b...)
+		if e.tag() == tagNil {
+			// The other empty string costs erlang_go no allocation.
+			batch = append(batch, tagString, 0, 0)
+		} else {
+			batch = append(batch, e.b...)
+		}
 		batch[2]++
 	}
 	return appendTexts(texts, batch)

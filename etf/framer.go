@@ -47,11 +47,12 @@ type Framer struct {
 //
 // Preconditions: Next has found no further frame.
 func (f *Framer) Buffer() []byte {
-	rest := f.buf[f.r:f.w]
-	if len(rest) == len(f.buf) {
-		f.buf = make([]byte, f.grown(len(rest)))
+	switch rest := f.buf[f.r:f.w]; {
+	case len(rest) == len(f.buf):
+		f.moveTo(make([]byte, f.grown(len(rest))))
+	case f.r > 0:
+		f.moveTo(f.buf)
 	}
-	f.r, f.w = 0, copy(f.buf, rest)
 	return f.buf[f.w:]
 }
 
@@ -101,9 +102,13 @@ func (f *Framer) giveBack() {
 	if f.r == 0 || len(f.buf) <= keepBuffer {
 		return
 	}
+	f.moveTo(make([]byte, max(firstBuffer, 2*(f.w-f.r))))
+}
+
+// moveTo moves what was not taken off to the start of buf.
+func (f *Framer) moveTo(buf []byte) {
 	rest := f.buf[f.r:f.w]
-	f.buf = make([]byte, max(firstBuffer, 2*len(rest)))
-	f.r, f.w = 0, copy(f.buf, rest)
+	f.buf, f.r, f.w = buf, 0, copy(buf, rest)
 }
 
 // Pending tells whether bytes have arrived that Next has not taken off: at the end

@@ -153,10 +153,10 @@ func TestFramerFrameStays(t *testing.T) {
 	}
 }
 
-// TestFramerMemory announces 4 GiB less one byte, within the limit, and sends a
+// TestFramerMemory announces 2 GiB less one byte, within the limit, and sends a
 // little.
 func TestFramerMemory(t *testing.T) {
-	f := Framer{Limit: 1<<32 - 1}
+	f := Framer{Limit: 1<<31 - 1}
 	sent := 0
 	send := func(b []byte) {
 		for len(b) > 0 {
@@ -168,7 +168,7 @@ func TestFramerMemory(t *testing.T) {
 			}
 		}
 	}
-	send([]byte{0xff, 0xff, 0xff, 0xff})
+	send([]byte{0x7f, 0xff, 0xff, 0xff})
 	for range 50 {
 		send(filled(10_000, 1))
 		if _, ok, err := f.Next(); ok || err != nil {

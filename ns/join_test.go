@@ -177,12 +177,22 @@ func TestJoin(t *testing.T) {
 			if forked := p.PID != first; forked != (c.flags&unix.CLONE_NEWPID != 0) {
 				t.Errorf("second clone: %t", forked)
 			}
+			visible(t, p)
 			for _, k := range kinds {
 				if got, want := link(t, p.PID, k.file), link(t, there, k.file); got != want {
 					t.Errorf("it is in %s, the target in %s", got, want)
 				}
 			}
 		})
+	}
+}
+
+// visible lets an unprivileged test look at the child's files in /proc.
+func visible(t *testing.T, p *child.Process) {
+	t.Helper()
+	dumpable := child.Op{Call: child.Prctl, Args: []child.Arg{child.Int(unix.PR_SET_DUMPABLE), child.Int(1)}}
+	if err := run(t, p, child.Program{Ops: []child.Op{dumpable}}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package ns
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,10 +27,16 @@ var helpers = map[string]func() error{
 	"unprivileged":      unprivileged,
 }
 
+// notPermitted is the exit status of a helper that lacks a privilege.
+const notPermitted = 77
+
 func TestMain(m *testing.M) {
 	if helper, ok := helpers[os.Args[0]]; ok {
 		if err := helper(); err != nil {
 			fmt.Println("error:", err)
+			if errors.Is(err, os.ErrPermission) {
+				os.Exit(notPermitted)
+			}
 			os.Exit(1)
 		}
 		os.Exit(0)
@@ -71,9 +78,15 @@ func helper(t *testing.T, flags uintptr, name string) string {
 	cmd.Args = []string{name}
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags}
-	out, err := cmd.CombinedOutput()
-	if _, ran := err.(*exec.ExitError); err != nil && !ran {
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	switch {
+	case !errors.As(err, &exit):
 		privileged(t, err)
+	case exit.ExitCode() == notPermitted:
+		privileged(t, fmt.Errorf("%w: %s", unix.EPERM, out))
+	default:
+		t.Fatalf("%v: %s", err, out)
 	}
 	return string(out)
 }
@@ -84,7 +97,7 @@ func privileged(t *testing.T, err error) {
 	t.Helper()
 	switch {
 	case err == nil:
-	case os.IsPermission(err) && os.Getenv("MUST_WORK") != "1":
+	case errors.Is(err, os.ErrPermission) && os.Getenv("MUST_WORK") != "1":
 		t.Skip(err)
 	default:
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package ns
 
 import (
 	"errors"
-	"math"
 
 	"github.com/linxprocess/linx-process/proto"
 	"golang.org/x/sys/unix"
@@ -60,8 +59,8 @@ func Pin(pid int, want []proto.Namespace) (*Target, error) {
 }
 
 func (t *Target) pin(pid int, want []proto.Namespace) error {
-	if pid > math.MaxInt32 {
-		// The kernel would look at the lower half only.
+	if int(int32(pid)) != pid {
+		// The kernel would look at the lower half only, another process.
 		return failed(proto.StageOpenNSProc, "pidfd_open", "", unix.ESRCH)
 	}
 	pidfd, err := unix.PidfdOpen(pid, 0)

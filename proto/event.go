@@ -36,12 +36,17 @@ func (e *Event) n() *int { return &e.N }
 // than erlang_go does; for PTYOut that is nothing. An event that is none of the
 // protocol appends nothing: an unknown kind, a stage of more than 255 bytes.
 func AppendEvent(dst []byte, e Event) []byte {
-	if e.Kind == PTYOut {
-		n := len(dst)
-		dst = append(dst, make([]byte, PTYOutOverhead)...)
-		PutPTYOutHeader(dst[n:], len(e.Data))
-		return append(dst, e.Data...)
+	if e.Kind != PTYOut {
+		return appendTerm(dst, e)
 	}
+	n := len(dst)
+	dst = append(dst, make([]byte, PTYOutOverhead)...)
+	PutPTYOutHeader(dst[n:], len(e.Data))
+	return append(dst, e.Data...)
+}
+
+// appendTerm is AppendEvent by way of erlang_go.
+func appendTerm(dst []byte, e Event) []byte {
 	v := e.value()
 	if v == nil {
 		return dst

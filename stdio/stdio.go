@@ -28,11 +28,13 @@ const inherited = -1
 // open then.
 func Open(request proto.Stdio) (*Stdio, error) {
 	s := &Stdio{sources: [3]int{inherited, inherited, inherited}, master: -1}
-	open := s.openEach
+	var err error
 	if request.PTY {
-		open = s.openTerminal
+		err = s.openTerminal()
+	} else {
+		err = s.openEach(request.FDs)
 	}
-	if err := open(request.FDs); err != nil {
+	if err != nil {
 		s.CloseChildSide()
 		s.CloseMaster()
 		return nil, err
@@ -56,6 +58,8 @@ func (s *Stdio) openEach(directives [3]proto.Directive) (err error) {
 			if s.sources[n], err = s.own(dial(d.Path, connectTimeout)); err != nil {
 				return err
 			}
+		default:
+			return failed(proto.StageStdio, "open", "", unix.EINVAL)
 		}
 	}
 	return nil

@@ -14,7 +14,7 @@ const ptmx = "/dev/ptmx"
 
 // openTerminal makes a pseudoterminal pair (pty(7)). The agent's end, the master,
 // does not block; the workload's is an ordinary terminal, which does.
-func (s *Stdio) openTerminal([3]proto.Directive) error {
+func (s *Stdio) openTerminal() error {
 	master, slave, err := pty.Open()
 	if err != nil {
 		return terminalError(err)

@@ -197,7 +197,8 @@ defmodule LinxProcess do
   This and the other commands of the checkpoint return when the command is written. One
   that fails ends the session with an error of its stage.
   """
-  @spec cap_drop_bounding(session(), Capability.set()) :: :ok | refusal() | {:error, OptionError.t()}
+  @spec cap_drop_bounding(session(), Capability.set()) ::
+          :ok | refusal() | {:error, OptionError.t()}
   def cap_drop_bounding(session, set) do
     with {:ok, mask} <- mask(set), do: verb(session, {:cap_drop_bounding, mask})
   end

@@ -7,6 +7,7 @@ defmodule LinxProcess.Application do
   def start(_type, _args) do
     children = [
       {Registry, keys: :unique, name: LinxProcess.Registry},
+      LinxProcess.Cluster,
       {DynamicSupervisor, name: LinxProcess.SessionSupervisor}
     ]
 

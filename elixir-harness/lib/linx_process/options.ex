@@ -185,7 +185,8 @@ defmodule LinxProcess.Options do
   defp cast(:binary, path), do: check(path, string?(path), @string)
 
   defp cast(_unknown, _value) do
-    {:expected, "one of the keys " <> Enum.map_join(@request_keys ++ @session_keys, ", ", &inspect/1)}
+    {:expected,
+     "one of the keys " <> Enum.map_join(@request_keys ++ @session_keys, ", ", &inspect/1)}
   end
 
   defp check(value, true, _expected), do: {:ok, value}

@@ -15,7 +15,7 @@ defmodule LinxProcess.Session do
 
   use GenServer, restart: :temporary
 
-  alias LinxProcess.{Binary, Error, Info, Machine, Options, Outbox, Protocol, Request, Sessions}
+  alias LinxProcess.{Binary, Error, Info, Machine, Options, Outbox, Protocol, Sessions}
 
   # Large input is cut into frames of this many bytes. The agent takes a frame whole or
   # not at all, so small ones lose less when its buffer is full.
@@ -169,7 +169,7 @@ defmodule LinxProcess.Session do
     if state.terminal do
       {:reply, state.terminal, state}
     else
-      {:noreply, state |> wait(:ended, from, :infinity) |> begin_stop(grace)}
+      handle_cast({:stop, grace}, wait(state, :ended, from, :infinity))
     end
   end
 
@@ -187,6 +187,16 @@ defmodule LinxProcess.Session do
 
   def handle_call(:host_pid, _from, state), do: {:reply, {:ok, state.host_pid}, state}
   def handle_call(:info, _from, state), do: {:reply, info(state), state}
+
+  @impl true
+  def handle_cast({:stop, grace}, %{terminal: nil} = state) do
+    case begin_stop(state, grace) do
+      %{terminal: nil} = state -> {:noreply, state}
+      state -> leave(state)
+    end
+  end
+
+  def handle_cast({:stop, _grace}, state), do: {:noreply, state}
 
   # Messages
 
@@ -345,7 +355,9 @@ defmodule LinxProcess.Session do
   # The end
 
   defp begin_stop(%{stopping: true} = state, _grace), do: state
-  defp begin_stop(%{machine: %{state: :idle}} = state, _grace), do: finish(state, {:error, :stopped})
+
+  defp begin_stop(%{machine: %{state: :idle}} = state, _grace),
+    do: finish(state, {:error, :stopped})
 
   defp begin_stop(state, grace) do
     Process.send_after(self(), {:stop, :grace_over}, grace)

@@ -1,0 +1,131 @@
+defmodule LinxProcess.Pool do
+  @moduledoc """
+  Agents that are started ahead of time, so that a session does not wait for one.
+
+      {:ok, pool} = LinxProcess.Pool.start_link(size: 8)
+      {:ok, session} = LinxProcess.Pool.spawn(pool, ["/bin/true"], auto_proceed: true)
+
+  An agent serves one session. What is taken from the pool is replaced at once, in the
+  background; who finds the pool empty gets an agent that is started then. Every member
+  is monitored: one that dies is replaced too. When the pool ends its agents end; the
+  sessions that came from it stay.
+
+  An agent keeps the environment, the directory and the limits that the VM had when it
+  was started.
+  """
+
+  use GenServer
+
+  alias LinxProcess.{Error, OptionError, Options, Session}
+
+  # What cannot be started now is tried again after so many milliseconds.
+  @retry 1_000
+
+  defstruct [:size, :binary, idle: %{}]
+
+  @doc """
+  Starts a pool.
+
+    * `:size`: how many agents wait, at most and as a rule; 4 by default
+    * `:binary`: the agent's binary, as in `LinxProcess.Options`
+    * `:name`: as in `GenServer.start_link/3`
+  """
+  @spec start_link(keyword()) :: GenServer.on_start()
+  def start_link(options \\ []) do
+    {name, options} = Keyword.split(options, [:name])
+    GenServer.start_link(__MODULE__, options, name)
+  end
+
+  @doc "Like `LinxProcess.spawn/2`, with an agent of the pool. `:binary` is the pool's."
+  @spec spawn(GenServer.server(), [String.t()], keyword()) ::
+          {:ok, pid()} | {:error, Error.t() | OptionError.t()}
+  def spawn(pool, argv, options \\ []) do
+    with {:ok, options} <- parse(argv, options, nil), do: begin(pool, options)
+  end
+
+  @doc "Like `LinxProcess.enter/3`, with an agent of the pool."
+  @spec enter(GenServer.server(), pos_integer(), [String.t()], keyword()) ::
+          {:ok, pid()} | {:error, Error.t() | OptionError.t()}
+  def enter(pool, target, argv, options \\ []) do
+    with {:ok, options} <- parse(argv, options, target), do: begin(pool, options)
+  end
+
+  defp parse(argv, options, target) do
+    mine = if Keyword.keyword?(options), do: Keyword.put_new(options, :owner, self()), else: options
+    Options.parse(argv, mine, target)
+  end
+
+  @doc "How many agents wait now."
+  @spec available(GenServer.server()) :: non_neg_integer()
+  def available(pool), do: GenServer.call(pool, :available)
+
+  # An agent may die between the pool's hand and ours; then there is the next one.
+  defp begin(pool, options) do
+    case GenServer.call(pool, :take) do
+      {:ok, session} -> assign(pool, session, options)
+      {:empty, binary} -> Session.start(%{options | binary: binary})
+    end
+  end
+
+  defp assign(pool, session, options) do
+    case Session.assign(session, options) do
+      :ok -> {:ok, session}
+      {:error, %Error{} = error} -> {:error, error}
+      {:error, :ended} -> begin(pool, options)
+    end
+  catch
+    :exit, _gone -> begin(pool, options)
+  end
+
+  @impl true
+  def init(options) do
+    size = Keyword.get(options, :size, 4)
+
+    if is_integer(size) and size > 0 do
+      {:ok, %__MODULE__{size: size, binary: options[:binary]}, {:continue, :fill}}
+    else
+      {:stop, %OptionError{key: :size, value: size, expected: "a positive integer"}}
+    end
+  end
+
+  @impl true
+  def handle_continue(:fill, state), do: {:noreply, fill(state)}
+
+  @impl true
+  def handle_call(:available, _from, state), do: {:reply, map_size(state.idle), state}
+
+  def handle_call(:take, _from, %{idle: idle} = state) when idle == %{} do
+    {:reply, {:empty, state.binary}, state, {:continue, :fill}}
+  end
+
+  def handle_call(:take, _from, state) do
+    {session, monitor} = Enum.at(state.idle, 0)
+    Process.demonitor(monitor, [:flush])
+    {:reply, {:ok, session}, %{state | idle: Map.delete(state.idle, session)}, {:continue, :fill}}
+  end
+
+  @impl true
+  def handle_info({:DOWN, _ref, :process, session, _reason}, state) do
+    # A binary that dies at once must not be started in a tight loop.
+    Process.send_after(self(), :fill, @retry)
+    {:noreply, %{state | idle: Map.delete(state.idle, session)}}
+  end
+
+  def handle_info(:fill, state), do: {:noreply, fill(state)}
+
+  # What an idle session tells its owner; its end is seen by the monitor.
+  def handle_info(_event, state), do: {:noreply, state}
+
+  defp fill(%{idle: idle, size: size} = state) when map_size(idle) >= size, do: state
+
+  defp fill(state) do
+    case Session.start_idle(binary: state.binary) do
+      {:ok, session} ->
+        fill(put_in(state.idle[session], Process.monitor(session)))
+
+      {:error, _not_now} ->
+        Process.send_after(self(), :fill, @retry)
+        state
+    end
+  end
+end
