@@ -89,13 +89,13 @@ func lastProgram(r *proto.Request, io *stdio.Stdio, commandFD child.Arg, filters
 }
 
 func execute(r *proto.Request) child.Op {
-	env := r.Env
-	if env == nil {
-		env = os.Environ()
+	env := child.Strings(r.Env)
+	if r.Env == nil {
+		env = child.Strings(os.Environ()).As("environ")
 	}
 	return child.Op{
 		Call:  child.Execve,
-		Args:  []child.Arg{child.String(r.Argv[0]), child.Strings(r.Argv), child.Strings(env)},
+		Args:  []child.Arg{child.String(r.Argv[0]), child.Strings(r.Argv), env},
 		Stage: string(proto.StageExecve),
 	}
 }
@@ -129,7 +129,7 @@ func resetSignals() []child.Op {
 		}
 		ops = append(ops, child.Op{
 			Call:  child.RtSigaction,
-			Args:  []child.Arg{child.Int(n), child.Struct("{SIG_DFL}", make([]byte, 32)), child.Int(0), sigsetSize},
+			Args:  []child.Arg{child.Named(unix.SignalName(unix.Signal(n)), n), child.Struct("{SIG_DFL}", make([]byte, 32)), child.Int(0), sigsetSize},
 			Stage: string(proto.StageExecve),
 		})
 	}

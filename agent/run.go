@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"strconv"
 
-	"github.com/linxprocess/linx-process/proto"
 	"github.com/linxprocess/linx-process/relay"
 	"golang.org/x/sys/unix"
 )
@@ -117,12 +116,3 @@ func watchTermination(l *loop, f func()) error {
 // complain says on stderr what no frame can. A plain write: a broken pipe there
 // must not end the agent by SIGPIPE.
 func complain(text string) { _, _ = unix.Write(2, []byte("linx-process: "+text+"\n")) }
-
-// stageError is an error of the agent with the stage it belongs to.
-type stageError struct {
-	stage proto.Stage
-	err   error
-}
-
-func (e *stageError) Error() string { return string(e.stage) + ": " + e.err.Error() }
-func (e *stageError) Unwrap() error { return e.err }

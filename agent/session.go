@@ -10,10 +10,8 @@ import (
 
 	"github.com/linxprocess/linx-process/caps"
 	"github.com/linxprocess/linx-process/child"
-	"github.com/linxprocess/linx-process/ns"
 	"github.com/linxprocess/linx-process/proto"
 	"github.com/linxprocess/linx-process/seccomp"
-	"github.com/linxprocess/linx-process/stdio"
 	"golang.org/x/sys/unix"
 )
 
@@ -112,18 +110,12 @@ func failed(errno unix.Errno, stage proto.Stage) proto.Event {
 func failure(err error, fallback proto.Stage) proto.Event {
 	stage := fallback
 	var inChild *child.Failure
-	var inAgent *stageError
-	var opening *stdio.Error
-	var pinning *ns.Error
+	var inAgent *proto.StageError
 	switch {
 	case errors.As(err, &inChild):
 		stage = proto.Stage(inChild.Stage)
 	case errors.As(err, &inAgent):
-		stage = inAgent.stage
-	case errors.As(err, &opening):
-		stage = opening.Stage
-	case errors.As(err, &pinning):
-		stage = pinning.Stage
+		stage = inAgent.Stage
 	}
 	return failed(errnoOf(err), stage)
 }

@@ -171,7 +171,7 @@ func TestStories(t *testing.T) {
 			want: "start|send {:error, 1, :clone}", state: flushing, code: 3,
 		},
 		"set-up refused": {
-			world: notes{startErr: &stageError{proto.StageConnectUnix, unix.ECONNREFUSED}}, events: []event{is(onRequest)},
+			world: notes{startErr: proto.FailedAt(proto.StageConnectUnix, "connect", "", unix.ECONNREFUSED)}, events: []event{is(onRequest)},
 			want: "start|send {:error, 111, :connect_unix}", state: flushing, code: 4,
 		},
 		"killed before it was ready": {

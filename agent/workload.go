@@ -55,7 +55,7 @@ func (w *workload) start(r *proto.Request) (pid int, err error) {
 	}
 	space := lastProgram(r, w.io, child.Int(0), nil).Size() + filterSpace
 	if w.process, err = child.New(space); err != nil {
-		return 0, &stageError{proto.StagePipe2, err}
+		return 0, proto.FailedAt(proto.StagePipe2, "pipe2", "", err)
 	}
 	if err := w.clone(); err != nil {
 		return 0, err
@@ -148,11 +148,11 @@ func (w *workload) adopt() error {
 		return nil
 	}
 	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil {
-		return &stageError{proto.StageFork, err}
+		return proto.FailedAt(proto.StageFork, "waitid", "", err)
 	}
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return &stageError{proto.StageFork, err}
+		return proto.FailedAt(proto.StageFork, "pidfd_open", "", err)
 	}
 	w.loop.forget(w.process.PIDFD)
 	w.first = w.process.Replace(pid, pidfd)

@@ -46,6 +46,12 @@ func String(s string) Arg { return Arg{kind: kindString, data: []byte(s)} }
 // execve(2) takes it.
 func Strings(ss []string) Arg { return Arg{kind: kindVector, strings: ss} }
 
+// As prints the argument as text.
+func (g Arg) As(text string) Arg {
+	g.text = text
+	return g
+}
+
 // Struct is a pointer to a copy of b, aligned for any structure, with the
 // given pointers put into it. It is printed as text.
 func Struct(text string, b []byte, pointers ...Pointer) Arg {

@@ -321,16 +321,15 @@ func BenchmarkNextOutput(b *testing.B) {
 		b.Fatal(err)
 	}
 	s := newSession(ours, nil)
-	defer s.Close()
 	frame := proto.AppendEvent(nil, proto.Event{Kind: proto.PTYOut, Data: make([]byte, 64<<10)})
 	b.SetBytes(64 << 10)
 	b.ReportAllocs()
+	done := make(chan struct{})
 	go func() {
-		defer theirs.close()
-		for range b.N {
+		defer close(done)
+		for {
 			if _, err := theirs.events.Write(frame); err != nil {
-				b.Error(err)
-				return
+				return // the session was closed
 			}
 		}
 	}()
@@ -339,4 +338,9 @@ func BenchmarkNextOutput(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+	if err := s.Close(); err != nil {
+		b.Error(err)
+	}
+	<-done
+	theirs.close()
 }

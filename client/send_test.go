@@ -229,16 +229,21 @@ func TestHangupAndCloseEndASendThatIsBlocked(t *testing.T) {
 
 func TestSendDeadline(t *testing.T) {
 	onEachTransport(t, func(t *testing.T, s *Session, p *peer) {
-		if err := s.SetSendDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+		result := make(chan error)
+		go func() { result <- s.SendFrame(make([]byte, 4<<20)) }()
+		if _, err := p.requests.Read(make([]byte, 1)); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-blocked(t, s); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := s.SetSendDeadline(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-result; !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("send: %v", err)
 		}
 		if err := s.SetSendDeadline(time.Time{}); err != nil {
 			t.Fatal(err)
 		}
-		// The last frame was cut, and one that follows must not become its rest.
+		// The frame was cut, and one that follows must not become its rest.
 		if err := s.Proceed(); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("proceed: %v", err)
 		}

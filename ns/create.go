@@ -47,7 +47,7 @@ func CreateWithoutClone3(list []proto.Namespace) Plan {
 		After: child.Program{Name: "unshare", Ops: []child.Op{
 			{
 				Call:  child.Unshare,
-				Args:  []child.Arg{child.Named(names(late), late)},
+				Args:  []child.Arg{child.Named(FlagNames(late), late)},
 				Stage: string(proto.StageClone),
 			},
 			secondClone(),

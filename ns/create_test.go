@@ -33,7 +33,7 @@ func TestPlans(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.plan.Flags != c.flags {
-				t.Errorf("flags %s, want %s", names(c.plan.Flags), names(c.flags))
+				t.Errorf("flags %s, want %s", FlagNames(c.plan.Flags), FlagNames(c.flags))
 			}
 			if got := c.plan.After.String(); got != c.after {
 				t.Errorf("after the clone:\n%s\nwant\n%s", got, c.after)

@@ -26,19 +26,19 @@ func (t *Target) Join() []child.Op {
 	if len(t.joins) == 0 {
 		return ops
 	}
-	all := setns(t.pidfd, CloneFlags(t.Joins()), "")
+	all := setns("pidfd", t.pidfd, CloneFlags(t.Joins()), "")
 	all.OnError = child.Skip(1)
 	ops = append(ops, all, child.Op{Call: child.Stop})
 	for _, j := range t.joins {
-		ops = append(ops, setns(j.fd, kinds[j.kind].flag, proto.StageSetNS(j.kind)))
+		ops = append(ops, setns(kinds[j.kind].file, j.fd, kinds[j.kind].flag, proto.StageSetNS(j.kind)))
 	}
 	return ops
 }
 
-func setns(fd int, flags uint64, stage proto.Stage) child.Op {
+func setns(what string, fd int, flags uint64, stage proto.Stage) child.Op {
 	return child.Op{
 		Call:  child.Setns,
-		Args:  []child.Arg{child.Int(fd), child.Named(names(flags), flags)},
+		Args:  []child.Arg{child.Named("<"+what+">", fd), child.Named(FlagNames(flags), flags)},
 		Stage: string(stage),
 	}
 }

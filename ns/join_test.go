@@ -116,11 +116,11 @@ func TestProgramsOfATarget(t *testing.T) {
 	target := &Target{pidfd: 7, joins: []join{{proto.User, 8}, {proto.Net, 9}, {proto.PID, 10}}, closed: true}
 	want := `join:
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  [clone]
-  setns(7, CLONE_NEWUSER|CLONE_NEWNET|CLONE_NEWPID)  on error: skip 1
+  setns(<pidfd>, CLONE_NEWUSER|CLONE_NEWNET|CLONE_NEWPID)  on error: skip 1
   stop()
-  setns(8, CLONE_NEWUSER)  [setns_user]
-  setns(9, CLONE_NEWNET)  [setns_net]
-  setns(10, CLONE_NEWPID)  [setns_pid]
+  setns(<user>, CLONE_NEWUSER)  [setns_user]
+  setns(<net>, CLONE_NEWNET)  [setns_net]
+  setns(<pid>, CLONE_NEWPID)  [setns_pid]
 fork:
   $1 = clone(0)  [fork]
 `

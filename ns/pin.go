@@ -2,6 +2,7 @@ package ns
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/linxprocess/linx-process/proto"
 	"golang.org/x/sys/unix"
@@ -30,7 +31,7 @@ type join struct {
 // and after, all descriptors are of one process that lived all that time; nothing
 // is looked up by its id or by a path again.
 //
-// The error is an *Error, of stage open_ns_proc or open_ns_<ns>:
+// The error is an *proto.StageError, of stage open_ns_proc or open_ns_<ns>:
 //
 //	ESRCH           the target is gone, or a zombie; or there is no such process
 //	EINVAL, ENOENT  the id is that of a thread, or none (pidfd_open(2))
@@ -58,14 +59,26 @@ func Pin(pid int, want []proto.Namespace) (*Target, error) {
 	return nil, err
 }
 
+// Sketch is a target of which nothing is known but what is wanted of it, nil being
+// all that could differ: its programs can be printed.
+func Sketch(want []proto.Namespace) *Target {
+	t := &Target{pidfd: -1, closed: true}
+	for n := range proto.Namespace(proto.NumNamespaces) {
+		if want == nil || slices.Contains(want, n) {
+			t.joins = append(t.joins, join{n, -1})
+		}
+	}
+	return t
+}
+
 func (t *Target) pin(pid int, want []proto.Namespace) error {
 	if int(int32(pid)) != pid {
 		// The kernel would look at the lower half only, another process.
-		return failed(proto.StageOpenNSProc, "pidfd_open", "", unix.ESRCH)
+		return proto.FailedAt(proto.StageOpenNSProc, "pidfd_open", "", unix.ESRCH)
 	}
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return failed(proto.StageOpenNSProc, "pidfd_open", "", err)
+		return proto.FailedAt(proto.StageOpenNSProc, "pidfd_open", "", err)
 	}
 	t.pidfd = pidfd
 	p, err := openProc()
@@ -155,9 +168,9 @@ func (t *Target) alive() error {
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
-			return failed(proto.StageOpenNSProc, "poll", "", err)
+			return proto.FailedAt(proto.StageOpenNSProc, "poll", "", err)
 		case n > 0:
-			return failed(proto.StageOpenNSProc, "poll", "", unix.ESRCH)
+			return proto.FailedAt(proto.StageOpenNSProc, "poll", "", unix.ESRCH)
 		default:
 			return nil
 		}

@@ -23,7 +23,7 @@ func init() { runtime.LockOSThread() }
 // outcome is what Pin has to say, in a line.
 func outcome(pid int, want []proto.Namespace) string {
 	target, err := Pin(pid, want)
-	var e *Error
+	var e *proto.StageError
 	switch {
 	case err == nil:
 		defer target.Close()
@@ -129,7 +129,7 @@ func TestErrors(t *testing.T) {
 	if !errors.Is(err, unix.ESRCH) || err.Error() != "open_ns_proc: pidfd_open: no such process" {
 		t.Errorf("%v", err)
 	}
-	err = failed(proto.StageOpenNS(proto.Net), "openat", "net", unix.EACCES)
+	err = proto.FailedAt(proto.StageOpenNS(proto.Net), "openat", "net", unix.EACCES)
 	if !errors.Is(err, os.ErrPermission) || err.Error() != "open_ns_net: openat net: permission denied" {
 		t.Errorf("%v", err)
 	}
@@ -370,7 +370,7 @@ func collected(t *testing.T, self, dir string, want []proto.Namespace) string {
 	target := &Target{pidfd: -1}
 	defer target.Close()
 	err := target.collect(fds[0], fds[1], want)
-	var e *Error
+	var e *proto.StageError
 	if errors.As(err, &e) {
 		return string(e.Stage) + " " + unix.ErrnoName(e.Errno)
 	}

@@ -67,11 +67,11 @@ func (p *proc) close() {
 func openDir(at int, path string) (int, error) {
 	fd, err := unix.Openat(at, path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, failed(proto.StageOpenNSProc, "openat", path, err)
+		return -1, proto.FailedAt(proto.StageOpenNSProc, "openat", path, err)
 	}
 	if err := checkType(fd, unix.PROC_SUPER_MAGIC); err != nil {
 		unix.Close(fd)
-		return -1, failed(proto.StageOpenNSProc, "fstatfs", path, err)
+		return -1, proto.FailedAt(proto.StageOpenNSProc, "fstatfs", path, err)
 	}
 	return fd, nil
 }
@@ -83,17 +83,17 @@ func checkNumbers(self int) error {
 	const path = "status"
 	fd, err := unix.Openat(self, path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return failed(proto.StageOpenNSProc, "openat", path, err)
+		return proto.FailedAt(proto.StageOpenNSProc, "openat", path, err)
 	}
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
 	status, err := io.ReadAll(f)
 	if err != nil {
-		return failed(proto.StageOpenNSProc, "read", path, err)
+		return proto.FailedAt(proto.StageOpenNSProc, "read", path, err)
 	}
 	for line := range strings.Lines(string(status)) {
 		if ids, ok := strings.CutPrefix(line, "NSpid:"); ok && len(strings.Fields(ids)) != 1 {
-			return failed(proto.StageOpenNSProc, "read", path, unix.EXDEV)
+			return proto.FailedAt(proto.StageOpenNSProc, "read", path, unix.EXDEV)
 		}
 	}
 	return nil
@@ -107,16 +107,16 @@ func openNS(n proto.Namespace, dir int, file string) (int, identity, error) {
 	stage := proto.StageOpenNS(n)
 	fd, err := unix.Openat(dir, file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, identity{}, failed(stage, "openat", file, err)
+		return -1, identity{}, proto.FailedAt(stage, "openat", file, err)
 	}
 	if err := checkType(fd, unix.NSFS_MAGIC); err != nil {
 		unix.Close(fd)
-		return -1, identity{}, failed(stage, "fstatfs", file, err)
+		return -1, identity{}, proto.FailedAt(stage, "fstatfs", file, err)
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		unix.Close(fd)
-		return -1, identity{}, failed(stage, "fstat", file, err)
+		return -1, identity{}, proto.FailedAt(stage, "fstat", file, err)
 	}
 	return fd, identity{st.Dev, st.Ino}, nil
 }

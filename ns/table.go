@@ -45,8 +45,8 @@ func Supported(n proto.Namespace) bool {
 	return unix.Access("/proc/self/ns/"+kinds[n].file, unix.F_OK) == nil
 }
 
-// names is how the manual writes the flags.
-func names(flags uint64) string {
+// FlagNames is how the manual writes the flags.
+func FlagNames(flags uint64) string {
 	var in []string
 	for _, k := range kinds {
 		if flags&k.flag != 0 {

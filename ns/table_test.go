@@ -51,7 +51,7 @@ func TestCloneFlags(t *testing.T) {
 		if got := CloneFlags(c.list); got != c.want {
 			t.Errorf("%v: %#x, want %#x", c.list, got, c.want)
 		}
-		if got := names(c.want); got != c.name {
+		if got := FlagNames(c.want); got != c.name {
 			t.Errorf("%#x is written %s, want %s", c.want, got, c.name)
 		}
 	}

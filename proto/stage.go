@@ -1,5 +1,11 @@
 package proto
 
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
+
 // Stage names the step at which a session failed. It travels as an atom.
 type Stage string
 
@@ -41,3 +47,30 @@ func StageOpenNS(n Namespace) Stage { return Stage("open_ns_" + n.String()) }
 
 // StageSetNS is the stage at which a namespace is joined.
 func StageSetNS(n Namespace) Stage { return Stage("setns_" + n.String()) }
+
+// StageError is a system call of the agent that failed, with the stage that it
+// belongs to. It matches its errno with errors.Is.
+type StageError struct {
+	Stage Stage
+	Op    string // the system call
+	Path  string // of what, where it has one
+	Errno syscall.Errno
+}
+
+// FailedAt makes a StageError of an error that wraps an errno; EIO stands for one
+// that does not.
+func FailedAt(stage Stage, op, path string, err error) *StageError {
+	errno := syscall.EIO
+	errors.As(err, &errno)
+	return &StageError{Stage: stage, Op: op, Path: path, Errno: errno}
+}
+
+func (e *StageError) Error() string {
+	op := e.Op
+	if e.Path != "" {
+		op += " " + e.Path
+	}
+	return fmt.Sprintf("%s: %s: %v", e.Stage, op, e.Errno)
+}
+
+func (e *StageError) Unwrap() error { return e.Errno }

@@ -23,11 +23,11 @@ const connectTimeout = 5 * time.Second
 // A leading '@' is an ordinary character: the abstract namespace is not reached.
 func dial(path string, timeout time.Duration) (int, error) {
 	if errno := checkPath(path); errno != 0 {
-		return -1, failed(proto.StageConnectUnix, "connect", path, errno)
+		return -1, proto.FailedAt(proto.StageConnectUnix, "connect", path, errno)
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return -1, failed(proto.StageConnectUnix, "socket", "", err)
+		return -1, proto.FailedAt(proto.StageConnectUnix, "socket", "", err)
 	}
 	err = connectWithin(fd, path, timeout)
 	if err == nil {
@@ -35,7 +35,7 @@ func dial(path string, timeout time.Duration) (int, error) {
 	}
 	if err != nil {
 		unix.Close(fd)
-		return -1, failed(proto.StageConnectUnix, "connect", path, err)
+		return -1, proto.FailedAt(proto.StageConnectUnix, "connect", path, err)
 	}
 	return fd, nil
 }

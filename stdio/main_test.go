@@ -89,7 +89,7 @@ func helper(t *testing.T, name string) string {
 
 // outcome is the stage and the errno of an error, in a line.
 func outcome(err error) string {
-	var e *Error
+	var e *proto.StageError
 	switch {
 	case err == nil:
 		return "success"

@@ -18,7 +18,7 @@ func (s *Stdio) Session() []child.Op {
 		{Call: child.Setsid, Stage: string(proto.StageStdio)},
 		{
 			Call:  child.Ioctl,
-			Args:  []child.Arg{child.Int(s.sources[0]), child.Named("TIOCSCTTY", unix.TIOCSCTTY), child.Int(0)},
+			Args:  []child.Arg{child.Named(nameTerminal, s.sources[0].fd), child.Named("TIOCSCTTY", unix.TIOCSCTTY), child.Int(0)},
 			Stage: string(proto.StageStdio),
 		},
 	}
@@ -28,13 +28,13 @@ func (s *Stdio) Session() []child.Op {
 // execve(2). An inherited descriptor is left alone.
 func (s *Stdio) Plumb() []child.Op {
 	var ops []child.Op
-	for n, fd := range s.sources {
-		if fd == inherited {
+	for n, from := range s.sources {
+		if from.inherited() {
 			continue
 		}
 		ops = append(ops, child.Op{
 			Call:  child.Dup3,
-			Args:  []child.Arg{child.Int(fd), child.Int(n), child.Int(0)},
+			Args:  []child.Arg{child.Named(from.name, from.fd), child.Int(n), child.Int(0)},
 			Stage: string(proto.StageStdio),
 		})
 	}

@@ -14,28 +14,26 @@ import (
 
 func TestPrograms(t *testing.T) {
 	for name, c := range map[string]struct {
-		stdio          Stdio
+		request        proto.Stdio
 		session, plumb string
 	}{
-		"inherit": {
-			Stdio{sources: [3]int{inherited, inherited, inherited}}, ":\n", ":\n",
-		},
+		"inherit": {proto.Stdio{}, ":\n", ":\n"},
 		"each": {
-			Stdio{sources: [3]int{7, inherited, 9}},
+			proto.Stdio{FDs: [3]proto.Directive{{Kind: proto.Devnull}, {}, {Kind: proto.ConnectUnix, Path: "x"}}},
 			":\n",
-			":\n  dup3(7, 0, 0)  [stdio]\n  dup3(9, 2, 0)  [stdio]\n",
+			":\n  dup3(<null>, 0, 0)  [stdio]\n  dup3(<stderr socket>, 2, 0)  [stdio]\n",
 		},
 		"terminal": {
-			Stdio{sources: [3]int{8, 8, 8}, tty: true},
-			":\n  setsid()  [stdio]\n  ioctl(8, TIOCSCTTY, 0)  [stdio]\n",
-			":\n  dup3(8, 0, 0)  [stdio]\n  dup3(8, 1, 0)  [stdio]\n  dup3(8, 2, 0)  [stdio]\n",
+			proto.Stdio{PTY: true},
+			":\n  setsid()  [stdio]\n  ioctl(<terminal>, TIOCSCTTY, 0)  [stdio]\n",
+			":\n  dup3(<terminal>, 0, 0)  [stdio]\n  dup3(<terminal>, 1, 0)  [stdio]\n  dup3(<terminal>, 2, 0)  [stdio]\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := (child.Program{Ops: c.stdio.Session()}).String(); got != c.session {
+			if got := (child.Program{Ops: Sketch(c.request).Session()}).String(); got != c.session {
 				t.Errorf("session %q, want %q", got, c.session)
 			}
-			if got := (child.Program{Ops: c.stdio.Plumb()}).String(); got != c.plumb {
+			if got := (child.Program{Ops: Sketch(c.request).Plumb()}).String(); got != c.plumb {
 				t.Errorf("plumb %q, want %q", got, c.plumb)
 			}
 		})

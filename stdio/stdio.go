@@ -14,20 +14,35 @@ import (
 // and above 2. What the programs say stays the same when they are closed: the
 // child has its own, under the same numbers.
 type Stdio struct {
-	sources [3]int // by descriptor number; inherited where it stays as it is
-	tty     bool   // the sources are one terminal
+	sources [3]source // by descriptor number
+	tty     bool      // the sources are one terminal
 
 	childSide []int // what the agent still has open of the sources
 	master    int   // -1: none
 }
 
-const inherited = -1
+// source is what a descriptor of the workload is made of. The zero value stands
+// for the agent's own, which stays as it is.
+type source struct {
+	fd   int
+	name string // in a program that is printed
+}
+
+func (s source) inherited() bool { return s.name == "" }
+
+const (
+	nameNull     = "<null>"
+	nameTerminal = "<terminal>"
+)
+
+// socketNames are the names of sockets, by descriptor number.
+var socketNames = [3]string{"<stdin socket>", "<stdout socket>", "<stderr socket>"}
 
 // Open opens what the directives name: /dev/null once, a connection for each
-// connect_unix, or the pseudoterminal. The error is an *Error, and nothing is
+// connect_unix, or the pseudoterminal. The error is an *proto.StageError, and nothing is
 // open then.
 func Open(request proto.Stdio) (*Stdio, error) {
-	s := &Stdio{sources: [3]int{inherited, inherited, inherited}, master: -1}
+	s := &Stdio{master: -1}
 	var err error
 	if request.PTY {
 		err = s.openTerminal()
@@ -42,6 +57,22 @@ func Open(request proto.Stdio) (*Stdio, error) {
 	return s, nil
 }
 
+// Sketch opens nothing: its programs can be printed.
+func Sketch(request proto.Stdio) *Stdio {
+	s := &Stdio{tty: request.PTY, master: -1}
+	for n, d := range request.FDs {
+		switch {
+		case request.PTY:
+			s.sources[n].name = nameTerminal
+		case d.Kind == proto.Devnull:
+			s.sources[n].name = nameNull
+		case d.Kind == proto.ConnectUnix:
+			s.sources[n].name = socketNames[n]
+		}
+	}
+	return s
+}
+
 func (s *Stdio) openEach(directives [3]proto.Directive) (err error) {
 	null := -1
 	for n, d := range directives {
@@ -53,13 +84,15 @@ func (s *Stdio) openEach(directives [3]proto.Directive) (err error) {
 					return err
 				}
 			}
-			s.sources[n] = null
+			s.sources[n] = source{null, nameNull}
 		case proto.ConnectUnix:
-			if s.sources[n], err = s.own(dial(d.Path, connectTimeout)); err != nil {
+			fd, err := s.own(dial(d.Path, connectTimeout))
+			if err != nil {
 				return err
 			}
+			s.sources[n] = source{fd, socketNames[n]}
 		default:
-			return failed(proto.StageStdio, "open", "", unix.EINVAL)
+			return proto.FailedAt(proto.StageStdio, "open", "", unix.EINVAL)
 		}
 	}
 	return nil
@@ -69,7 +102,7 @@ func openNull() (int, error) {
 	const path = "/dev/null"
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, failed(proto.StageStdio, "open", path, err)
+		return -1, proto.FailedAt(proto.StageStdio, "open", path, err)
 	}
 	return fd, nil
 }
@@ -86,7 +119,7 @@ func (s *Stdio) own(fd int, err error) (int, error) {
 		fd, err = unix.FcntlInt(uintptr(low), unix.F_DUPFD_CLOEXEC, 3)
 		unix.Close(low)
 		if err != nil {
-			return -1, failed(proto.StageStdio, "fcntl", "", err)
+			return -1, proto.FailedAt(proto.StageStdio, "fcntl", "", err)
 		}
 	}
 	s.childSide = append(s.childSide, fd)
@@ -97,9 +130,9 @@ func (s *Stdio) own(fd int, err error) (int, error) {
 // has run Plumb. They stay the Stdio's.
 func (s *Stdio) FDs() []int {
 	var fds []int
-	for _, fd := range s.sources {
-		if fd != inherited && !slices.Contains(fds, fd) {
-			fds = append(fds, fd)
+	for _, from := range s.sources {
+		if !from.inherited() && !slices.Contains(fds, from.fd) {
+			fds = append(fds, from.fd)
 		}
 	}
 	return fds

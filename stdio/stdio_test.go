@@ -101,11 +101,11 @@ func withoutLowDescriptors() error {
 }
 
 func TestErrors(t *testing.T) {
-	err := error(failed(proto.StagePTSOpen, "open", "/dev/pts/0", &os.PathError{Err: unix.EACCES}))
+	err := error(proto.FailedAt(proto.StagePTSOpen, "open", "/dev/pts/0", &os.PathError{Err: unix.EACCES}))
 	if !errors.Is(err, unix.EACCES) || err.Error() != "pts_open: open /dev/pts/0: permission denied" {
 		t.Errorf("%v", err)
 	}
-	err = failed(proto.StageConnectUnix, "socket", "", unix.EMFILE)
+	err = proto.FailedAt(proto.StageConnectUnix, "socket", "", unix.EMFILE)
 	if !errors.Is(err, unix.EMFILE) || err.Error() != "connect_unix: socket: too many open files" {
 		t.Errorf("%v", err)
 	}

@@ -28,7 +28,8 @@ func (s *Stdio) openTerminal() error {
 	if err != nil {
 		return err
 	}
-	s.sources, s.tty = [3]int{fd, fd, fd}, true
+	terminal := source{fd, nameTerminal}
+	s.sources, s.tty = [3]source{terminal, terminal, terminal}, true
 	return nil
 }
 
@@ -37,40 +38,40 @@ func (s *Stdio) openTerminal() error {
 func detach(f *os.File, nonblocking bool) (int, error) {
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
-		return -1, failed(proto.StagePTSetup, "fcntl", f.Name(), err)
+		return -1, proto.FailedAt(proto.StagePTSetup, "fcntl", f.Name(), err)
 	}
 	if err := unix.SetNonblock(fd, nonblocking); err != nil {
 		unix.Close(fd)
-		return -1, failed(proto.StagePTSetup, "fcntl", f.Name(), err)
+		return -1, proto.FailedAt(proto.StagePTSetup, "fcntl", f.Name(), err)
 	}
 	return fd, nil
 }
 
 // terminalError finds out which step of pty.Open failed. The two that open a file
 // say so; TIOCGPTN and TIOCSPTLCK (ioctl_tty(2)) come as the bare errno.
-func terminalError(err error) *Error {
+func terminalError(err error) *proto.StageError {
 	var opening *fs.PathError
 	switch {
 	case !errors.As(err, &opening):
 		return ioctlError(err)
 	case opening.Path == ptmx:
-		return failed(proto.StagePosixOpenpt, opening.Op, opening.Path, err)
+		return proto.FailedAt(proto.StagePosixOpenpt, opening.Op, opening.Path, err)
 	default:
-		return failed(proto.StagePTSOpen, opening.Op, opening.Path, err)
+		return proto.FailedAt(proto.StagePTSOpen, opening.Op, opening.Path, err)
 	}
 }
 
 // ioctlError tries the first of the two again: what is refused once is refused
 // twice, as by a filter.
-func ioctlError(err error) *Error {
+func ioctlError(err error) *proto.StageError {
 	fd, again := unix.Open(ptmx, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if again == nil {
 		defer unix.Close(fd)
 		if _, again = unix.IoctlGetUint32(fd, unix.TIOCGPTN); again != nil {
-			return failed(proto.StagePTSName, "ioctl", ptmx, err)
+			return proto.FailedAt(proto.StagePTSName, "ioctl", ptmx, err)
 		}
 	}
-	return failed(proto.StagePTSetup, "ioctl", ptmx, err)
+	return proto.FailedAt(proto.StagePTSetup, "ioctl", ptmx, err)
 }
 
 // Master is the agent's end of the pseudoterminal, non-blocking; -1 where there

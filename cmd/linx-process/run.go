@@ -55,7 +55,7 @@ func run(args []string) (int, error) {
 			fmt.Print(help)
 			return 0, nil
 		case "--explain":
-			return 0, nil
+			return agent.Explain(requests, os.Stdout)
 		}
 	}
 	return 2, fmt.Errorf("unknown arguments %q; it takes none, or one of --version --features --explain --help", args)

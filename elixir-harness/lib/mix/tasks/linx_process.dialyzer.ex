@@ -7,14 +7,13 @@ defmodule Mix.Tasks.LinxProcess.Dialyzer do
       mix linx_process.dialyzer
 
   The table of what the library uses (PLT) is built once for each pair of an Erlang and
-  an Elixir, and kept below `_build`.
+  an Elixir, and kept below `_build`. The Mix tasks themselves are left out, so that Mix
+  is not needed in the table.
   """
 
   use Mix.Task
 
-  # What the library calls. Its own Mix tasks are left out, and Mix with them.
   @applications [:erts, :kernel, :stdlib, :elixir, :logger]
-
   @warnings [:unknown, :unmatched_returns, :error_handling, :extra_return, :missing_return]
 
   @impl true
@@ -22,13 +21,13 @@ defmodule Mix.Tasks.LinxProcess.Dialyzer do
     Mix.Task.run("compile")
 
     unless Code.ensure_loaded?(:dialyzer) do
-      Mix.raise("there is no Dialyzer here; on Debian: apt-get install erlang-dialyzer")
+      Mix.raise("there is no Dialyzer; on Debian: apt-get install erlang-dialyzer")
     end
 
     plt = plt_path()
     unless File.exists?(plt), do: build(plt)
 
-    case apply(:dialyzer, :run, [[files: beams(), init_plt: plt, warnings: @warnings] |> chars()]) do
+    case dialyzer(files: beams(), init_plt: chars(plt), warnings: @warnings) do
       [] -> Mix.shell().info("dialyzer: nothing to warn of")
       warnings -> report(warnings)
     end
@@ -39,55 +38,31 @@ defmodule Mix.Tasks.LinxProcess.Dialyzer do
     Path.join(Mix.Project.build_path(), "dialyzer-#{erlang}-#{System.version()}.plt")
   end
 
+  # A build that is interrupted leaves no table that looks whole.
   defp build(plt) do
-    Mix.shell().info("building #{Path.relative_to_cwd(plt)}")
-    directories = for application <- @applications, do: directory(application)
+    Mix.shell().info("building #{Path.relative_to_cwd(plt)}, once")
     partial = plt <> ".partial"
-
-    apply(:dialyzer, :run, [
-      chars(
-        analysis_type: :plt_build,
-        files_rec: directories,
-        output_plt: partial
-      )
-    ])
-
+    directories = Enum.map(@applications, &(&1 |> Application.app_dir("ebin") |> chars()))
+    dialyzer(analysis_type: :plt_build, files_rec: directories, output_plt: chars(partial))
     File.rename!(partial, plt)
   end
 
-  defp directory(:erts),
-    do: :code.lib_dir(:erts) |> List.to_string() |> Path.join("ebin") |> existing()
-
-  defp directory(application),
-    do: application |> :code.lib_dir() |> List.to_string() |> Path.join("ebin")
-
-  defp existing(path), do: path
-
   defp beams do
     Mix.Project.compile_path()
-    |> Path.join("*.beam")
+    |> Path.join("Elixir.LinxProcess*.beam")
     |> Path.wildcard()
-    |> Enum.reject(&(Path.basename(&1) =~ ~r/^Elixir\.(Mix\.Tasks|.*Test)/))
+    |> Enum.map(&chars/1)
   end
 
-  # Dialyzer wants charlists for paths.
-  defp chars(options) do
-    Enum.map(options, fn
-      {key, [path | _] = paths} when is_binary(path) ->
-        {key, Enum.map(paths, &String.to_charlist/1)}
+  # Not a call that the compiler can see: Dialyzer need not be installed to compile this.
+  defp dialyzer(options), do: apply(:dialyzer, :run, [options])
 
-      {key, path} when is_binary(path) ->
-        {key, String.to_charlist(path)}
-
-      other ->
-        other
-    end)
-  end
+  defp chars(path), do: String.to_charlist(path)
 
   defp report(warnings) do
     for warning <- warnings do
-      text = apply(:dialyzer, :format_warning, [warning, [filename_opt: :fullpath]])
-      Mix.shell().error(String.trim(to_string(text)))
+      text = apply(:dialyzer, :format_warning, [warning])
+      Mix.shell().error(text |> to_string() |> String.trim())
     end
 
     Mix.raise("dialyzer: #{length(warnings)} warnings")
