@@ -51,8 +51,8 @@ func run(in, out int) (exitCode, error) {
 		return exitSetup, err
 	}
 	b := bridge{port: p, session: s, work: w}
-	for s.state != gone {
-		if err := l.wait(b.pump()); err != nil {
+	for busy := b.pump(); s.state != gone; busy = b.pump() {
+		if err := l.wait(busy); err != nil {
 			return exitSetup, err
 		}
 		if l.due() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,7 @@ type agent struct {
 	pidfd   *os.File // ready to read once the process has exited
 
 	exited chan struct{} // closed when it is reaped; the fields below are there then
-	status unix.WaitStatus
+	status syscall.WaitStatus
 	err    error
 }
 
@@ -84,7 +85,7 @@ func (a *agent) watch() {
 		a.err = fmt.Errorf("client: wait for the agent: %w", err)
 		return
 	}
-	a.status = state.Sys().(unix.WaitStatus)
+	a.status = state.Sys().(syscall.WaitStatus)
 }
 
 // sleep returns when the process has exited.
@@ -105,7 +106,7 @@ func (a *agent) sleep() error {
 // kill is SIGKILL, nothing to a process that is gone.
 func (a *agent) kill() { _ = a.process.Kill() }
 
-func (a *agent) wait(ctx context.Context) (unix.WaitStatus, error) {
+func (a *agent) wait(ctx context.Context) (syscall.WaitStatus, error) {
 	select {
 	case <-a.exited:
 		return a.status, a.err

@@ -26,8 +26,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // Direction tells in a trace which way a frame went.
@@ -157,7 +155,7 @@ func (s *Session) AgentPID() int {
 // AgentExit waits for the agent to exit and returns how it did: ExitStatus, or
 // Signal. It does not make it exit. The error is that of ctx, that of waitid(2), or
 // ErrNoAgent for a session that was attached.
-func (s *Session) AgentExit(ctx context.Context) (unix.WaitStatus, error) {
+func (s *Session) AgentExit(ctx context.Context) (syscall.WaitStatus, error) {
 	if s.agent == nil {
 		return 0, ErrNoAgent
 	}

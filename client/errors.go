@@ -6,7 +6,6 @@ import (
 	"syscall"
 
 	"github.com/linxprocess/linx-process/proto"
-	"golang.org/x/sys/unix"
 )
 
 var (
@@ -47,7 +46,7 @@ func (e *EndError) Error() string {
 type AgentDeath struct {
 	// Attached says that it was not started by the session; Status is unknown.
 	Attached bool
-	Status   unix.WaitStatus
+	Status   syscall.WaitStatus
 }
 
 func (d *AgentDeath) Error() string {
