@@ -119,7 +119,8 @@ func (e *explanation) run(p child.Program) error {
 }
 
 func (e *explanation) execute(filters [][]byte) error {
-	e.print(lastProgram(e.request, e.io, child.Named("<commands>", -1), filters))
+	first := preparation(e.request, e.io, child.Named("<commands>", -1))
+	e.print(lastProgram(first, filters, execution(e.request)))
 	return e.err
 }
 

@@ -20,10 +20,10 @@ type plan struct {
 func spawnPlan(closing []child.Op, create ns.Plan) plan {
 	start := child.Program{Name: "start", Ops: append(closing, dumpable(1))}
 	if len(create.After.Ops) == 0 {
-		start.Ops = append(start.Ops, tellPID)
+		start.Ops = append(start.Ops, tellPID())
 		return plan{create.Flags, []child.Program{start}}
 	}
-	create.After.Ops = append(create.After.Ops, tellPID)
+	create.After.Ops = append(create.After.Ops, tellPID())
 	return plan{create.Flags, []child.Program{start, create.After}}
 }
 
@@ -36,7 +36,7 @@ func enterPlan(closing []child.Op, target *ns.Target) plan {
 	if target.NeedsFork() {
 		next.Ops = append(next.Ops, target.Fork().Ops...)
 	}
-	next.Ops = append(next.Ops, tellPID)
+	next.Ops = append(next.Ops, tellPID())
 	return plan{0, []child.Program{join, next}}
 }
 

@@ -20,10 +20,13 @@ const (
 	wordHostPID             = ns.WordPID // the second child's, from clone(2)
 	wordInnerPID child.Word = 2          // the parked child's own view of itself
 	wordScratch  child.Word = 3
+	wordsZero    child.Word = 4 // four words that nobody writes
 )
 
-// tellPID is the last program before the checkpoint: the child says who it is.
-var tellPID = child.Op{Call: child.Getpid, Out: wordInnerPID, Stage: string(proto.StageReadyFrame)}
+// tellPID is the last op before the checkpoint: the child says who it is.
+func tellPID() child.Op {
+	return child.Op{Call: child.Getpid, Out: wordInnerPID, Stage: string(proto.StageReadyFrame)}
+}
 
 // closeAllBut closes what the child inherited but for 0, 1, 2 and keep. The
 // write end of its own command pipe is among it: while the child holds that, the
@@ -73,7 +76,14 @@ func dumpable(yes int) child.Op {
 
 // lastProgram is what the child runs on :proceed. Filters come last, so that
 // they need not allow what only this program calls.
-func lastProgram(r *proto.Request, io *stdio.Stdio, commandFD child.Arg, filters [][]byte) child.Program {
+func lastProgram(preparation []child.Op, filters [][]byte, execute child.Op) child.Program {
+	return child.Program{Name: "execute", Ops: slices.Concat(preparation, seccomp.Install(filters), []child.Op{execute})}
+}
+
+// preparation is the part of the last program that is known from the request.
+// PR_SET_PDEATHSIG comes after what would clear it, and the signal mask after the
+// dispositions.
+func preparation(r *proto.Request, io *stdio.Stdio, commandFD child.Arg) []child.Op {
 	ops := slices.Concat(io.Session(), io.Plumb(), restoreLimits(), resetSignals())
 	if r.Cwd != nil {
 		ops = append(ops, child.Op{Call: child.Chdir, Args: []child.Arg{child.String(*r.Cwd)}, Stage: string(proto.StageChdir)})
@@ -84,11 +94,11 @@ func lastProgram(r *proto.Request, io *stdio.Stdio, commandFD child.Arg, filters
 	if r.NoNewPrivs {
 		ops = append(ops, seccomp.NoNewPrivs())
 	}
-	ops = append(ops, seccomp.Install(filters)...)
-	return child.Program{Name: "execute", Ops: append(ops, execute(r))}
+	return ops
 }
 
-func execute(r *proto.Request) child.Op {
+// execution is its end.
+func execution(r *proto.Request) child.Op {
 	env := child.Strings(r.Env)
 	if r.Env == nil {
 		env = child.Strings(os.Environ()).As("environ")
@@ -98,6 +108,20 @@ func execute(r *proto.Request) child.Op {
 		Args:  []child.Arg{child.String(r.Argv[0]), child.Strings(r.Argv), env},
 		Stage: string(proto.StageExecve),
 	}
+}
+
+// fixedSpace is what any program for the child may take besides the strings of
+// the request, in bytes. Most of it is for filters, of which the kernel takes
+// 32,768 instructions in all. Memory that is not written to is not used.
+const fixedSpace = 1 << 20
+
+// space is the size of an arena in which every program of the session fits.
+func space(r *proto.Request, execute child.Op) int {
+	n := fixedSpace + child.Program{Ops: []child.Op{execute}}.Size()
+	if r.Cwd != nil {
+		n += len(*r.Cwd)
+	}
+	return n
 }
 
 // restoreLimits takes back what package syscall did to RLIMIT_NOFILE.
@@ -122,20 +146,21 @@ const numSignals = 64
 // stay ignored through execve(2)) and unblocks them all.
 func resetSignals() []child.Op {
 	sigsetSize := child.Int(8)
-	var ops []child.Op
+	defaultAction := child.Address(wordsZero).As("{SIG_DFL}") // struct kernel_sigaction, 32 bytes
+	ops := make([]child.Op, 0, numSignals)
 	for n := 1; n <= numSignals; n++ {
 		if n == int(unix.SIGKILL) || n == int(unix.SIGSTOP) {
 			continue // always at their default
 		}
 		ops = append(ops, child.Op{
 			Call:  child.RtSigaction,
-			Args:  []child.Arg{child.Named(unix.SignalName(unix.Signal(n)), n), child.Struct("{SIG_DFL}", make([]byte, 32)), child.Int(0), sigsetSize},
+			Args:  []child.Arg{child.Signal(n), defaultAction, child.Int(0), sigsetSize},
 			Stage: string(proto.StageExecve),
 		})
 	}
 	return append(ops, child.Op{
 		Call:  child.RtSigprocmask,
-		Args:  []child.Arg{child.Named("SIG_SETMASK", 2), child.Struct("{}", make([]byte, 8)), child.Int(0), sigsetSize},
+		Args:  []child.Arg{child.Named("SIG_SETMASK", 2), child.Address(wordsZero).As("{}"), child.Int(0), sigsetSize},
 		Stage: string(proto.StageExecve),
 	})
 }

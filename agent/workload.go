@@ -17,11 +17,6 @@ import (
 // ptyInputLimit is how many bytes of :pty_in wait for the workload to read.
 const ptyInputLimit = 1 << 20
 
-// filterSpace is what the programs for the child may take besides the strings
-// of execve(2), in bytes. A chain of filters is bounded by the kernel at 32,768
-// instructions, and the memory is not used before it is written.
-const filterSpace = 1 << 20
-
 // workload is the real world of a session: the child and all descriptors that
 // lead to it.
 type workload struct {
@@ -35,8 +30,11 @@ type workload struct {
 	target   *ns.Target // enter only, until it has been joined
 	process  *child.Process
 	upcoming []child.Program // up to the checkpoint
-	forks    bool            // the workload is the child of a second clone
+	forks    bool            // the workload is to come from a second clone
 	first    int             // pidfd of the child that cloned the workload and exits; -1: none
+
+	preparation []child.Op // the last program: its beginning
+	execution   child.Op   // and its end
 
 	ptyInput    *relay.Buffer
 	ptyReadable bool
@@ -53,8 +51,8 @@ func (w *workload) start(r *proto.Request) (pid int, err error) {
 			return 0, err
 		}
 	}
-	space := lastProgram(r, w.io, child.Int(0), nil).Size() + filterSpace
-	if w.process, err = child.New(space); err != nil {
+	w.execution = execution(r)
+	if w.process, err = child.New(space(r, w.execution)); err != nil {
 		return 0, proto.FailedAt(proto.StagePipe2, "pipe2", "", err)
 	}
 	if err := w.clone(); err != nil {
@@ -64,6 +62,8 @@ func (w *workload) start(r *proto.Request) (pid int, err error) {
 	if err := w.watch(); err != nil {
 		return 0, err
 	}
+	// Built while the child is on its way.
+	w.preparation = preparation(r, w.io, child.Int(w.process.CommandFD))
 	if w.forks {
 		return 0, nil
 	}
@@ -127,7 +127,7 @@ func (w *workload) watchExit() error {
 }
 
 func (w *workload) advance() (done bool, err error) {
-	if err := w.adopt(); err != nil {
+	if _, err := w.adopt(); err != nil {
 		return false, err
 	}
 	if len(w.upcoming) == 0 {
@@ -142,24 +142,28 @@ func (w *workload) advance() (done bool, err error) {
 // adopt makes the second child the workload, once there is one. Its id comes
 // from a child that a hostile process might have got at, so it has to be a child
 // of ours; and that has not been reaped, so the id is nobody else's.
-func (w *workload) adopt() error {
+func (w *workload) adopt() (adopted bool, err error) {
+	if !w.forks {
+		return false, nil
+	}
 	pid := int(w.process.Word(wordHostPID))
-	if pid == 0 || pid == w.process.PID {
-		return nil
+	if pid == 0 {
+		return false, nil
 	}
 	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil {
-		return proto.FailedAt(proto.StageFork, "waitid", "", err)
+		return false, proto.FailedAt(proto.StageFork, "waitid", "", err)
 	}
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return proto.FailedAt(proto.StageFork, "pidfd_open", "", err)
+		return false, proto.FailedAt(proto.StageFork, "pidfd_open", "", err)
 	}
+	w.forks = false
 	w.loop.forget(w.process.PIDFD)
 	w.first = w.process.Replace(pid, pidfd)
 	if err := w.loop.watch(w.first, unix.EPOLLIN, func(uint32) { w.reapFirst() }); err != nil {
-		return err
+		return true, err
 	}
-	return w.watchExit()
+	return true, w.watchExit()
 }
 
 func (w *workload) closeTarget() {
@@ -176,7 +180,7 @@ func (w *workload) ids() (host, inner int) {
 func (w *workload) run(p child.Program) error { return w.process.Run(p) }
 
 func (w *workload) execute(filters [][]byte) error {
-	return w.process.Run(lastProgram(w.request, w.io, child.Int(w.process.CommandFD), filters))
+	return w.process.Run(lastProgram(w.preparation, filters, w.execution))
 }
 
 func (w *workload) executed() (bool, error) {
@@ -246,6 +250,18 @@ func (w *workload) readReport() (something bool) {
 // to wait for.
 func (w *workload) reap() {
 	for w.readReport() {
+	}
+	// The first of two children is gone as soon as there is a second, which may
+	// have nothing to report yet.
+	adopted, err := w.adopt()
+	if err != nil {
+		w.session.handle(event{kind: onFailed, err: err})
+	}
+	if adopted {
+		if w.session.state == ending {
+			w.signal(unix.SIGKILL)
+		}
+		return
 	}
 	status, err := child.Reap(w.process.PIDFD)
 	if err == unix.EAGAIN {

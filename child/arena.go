@@ -65,9 +65,9 @@ type writer struct {
 func (w *writer) value(g Arg) uint64 {
 	switch g.kind {
 	case kindString:
-		return w.bytes(g.data, 1)
+		return w.bytes(g.to.data, 1)
 	case kindVector:
-		return w.vector(g.strings)
+		return w.vector(g.to.strings)
 	case kindBytes:
 		return w.structure(g)
 	case kindAddress:
@@ -88,8 +88,8 @@ func (w *writer) bytes(b []byte, terminators int) uint64 {
 }
 
 func (w *writer) structure(g Arg) uint64 {
-	address := w.bytes(g.data, 0)
-	for _, p := range g.pointers {
+	address := w.bytes(g.to.data, 0)
+	for _, p := range g.to.pointers {
 		w.putWord(address+uint64(p.Offset), w.value(p.To))
 	}
 	return address
@@ -132,16 +132,16 @@ func (p Program) Size() int {
 func (g Arg) size() int {
 	switch g.kind {
 	case kindString:
-		return align(len(g.data) + 1)
+		return align(len(g.to.data) + 1)
 	case kindVector:
-		n := 8 * (len(g.strings) + 1)
-		for _, s := range g.strings {
+		n := 8 * (len(g.to.strings) + 1)
+		for _, s := range g.to.strings {
 			n += len(s) + 1
 		}
 		return align(n)
 	case kindBytes:
-		n := align(len(g.data))
-		for _, p := range g.pointers {
+		n := align(len(g.to.data))
+		for _, p := range g.to.pointers {
 			n += p.To.size()
 		}
 		return n

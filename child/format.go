@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // String prints the program, one line per system call: where its result goes,
@@ -47,16 +49,18 @@ func (g Arg) String() string {
 	switch {
 	case g.text != "":
 		return g.text
+	case g.kind == kindSignal && unix.SignalName(unix.Signal(g.value)) != "":
+		return unix.SignalName(unix.Signal(g.value))
 	case g.kind == kindString:
-		return strconv.Quote(string(g.data))
+		return strconv.Quote(string(g.to.data))
 	case g.kind == kindVector:
-		quoted := make([]string, len(g.strings))
-		for i, s := range g.strings {
+		quoted := make([]string, len(g.to.strings))
+		for i, s := range g.to.strings {
 			quoted[i] = strconv.Quote(s)
 		}
 		return "[" + strings.Join(quoted, ", ") + "]"
 	case g.kind == kindBytes:
-		return fmt.Sprintf("{%d bytes}", len(g.data))
+		return fmt.Sprintf("{%d bytes}", len(g.to.data))
 	case g.kind == kindValue:
 		return fmt.Sprintf("$%d", g.value)
 	case g.kind == kindAddress:

@@ -5,9 +5,13 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
 
 // channel is one side of the control channel: two files, or one socket twice.
 type channel struct {
@@ -100,8 +104,10 @@ func (c channel) shutdown() {
 	if err != nil {
 		return // closed: nothing to hang up
 	}
-	// Fails where the agent is gone, or the file closed, only.
+	// Both fail where the agent is gone, or the file closed, only.
 	_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_WR) })
+	// shutdown(2) wakes the other side alone.
+	_ = c.requests.SetWriteDeadline(past)
 }
 
 // close gives the descriptors back; a file that is closed twice does no harm.

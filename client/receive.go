@@ -205,7 +205,7 @@ func (d *deadline) follow(ctx context.Context, f *os.File) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.turn == turn {
-			_ = f.SetReadDeadline(time.Unix(1, 0))
+			_ = f.SetReadDeadline(past)
 		}
 	})
 }

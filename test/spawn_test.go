@@ -39,13 +39,13 @@ const (
 	runningFrame = "{:status, :running}"
 )
 
-// exec is a request for a program without a shell.
-func exec(argv ...string) proto.Request {
+// bare is a request for a program without a shell.
+func bare(argv ...string) proto.Request {
 	return proto.Request{Argv: argv, Orphan: proto.DefaultOrphan}
 }
 
-// status is a request for the workload's own proc_pid_status(5).
-func status() proto.Request { return exec("/bin/cat", "/proc/self/status") }
+// ownStatus is a request for the workload's own proc_pid_status(5).
+func ownStatus() proto.Request { return bare("/bin/cat", "/proc/self/status") }
 
 // field is what stands behind a key of proc_pid_status(5).
 func field(t testing.TB, text, key string) string {
@@ -62,7 +62,11 @@ func field(t testing.TB, text, key string) string {
 // ofProcess is a field of a process's status.
 func ofProcess(t testing.TB, pid int, key string) string {
 	t.Helper()
-	return field(t, read(t, fmt.Sprintf("/proc/%d/status", pid)), key)
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return field(t, string(text), key)
 }
 
 // pipe makes one whose read end is for an agent. What reads it goes on when the
@@ -80,20 +84,11 @@ func pipe(t testing.TB) (r, w *os.File) {
 	return r, w
 }
 
-// wrapper is an executable shell script to start in the place of the agent. It
-// ends by executing the agent, "$AGENT".
-func wrapper(t testing.TB, script string) string {
+// by is the path of an agent that the given shell script becomes.
+func by(t testing.TB, script string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "wrapper")
-	text := "#!/bin/sh\nAGENT='" + binary + "'\n" + script + "\n"
-	// A process forked while the file is open for writing would hold it so until
-	// it executes, and nobody could execute the file (ETXTBSY).
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	script += "\nexec " + binary
+	return scripted(t, "/bin/sh -c '"+strings.ReplaceAll(script, "'", `'\''`)+"'")
 }
 
 // The frames of an ordinary session come in their order, over either transport.
@@ -117,7 +112,7 @@ func TestArgumentsArriveAsTheyAre(t *testing.T) {
 	t.Parallel()
 	args := []string{"zero", "", "two words", "\xff\xfe\n\x01", "ü€𝄞", strings.Repeat("long", 30_000)}
 	s := start(t, nil)
-	s.launch(exec(append([]string{"/bin/sh", "-c", `printf '<%s>' "$0" "$@"`}, args...)...))
+	s.launch(bare(append([]string{"/bin/sh", "-c", `printf '<%s>' "$0" "$@"`}, args...)...))
 	s.ends("{:status, :exited, 0}", 0)
 	if got, want := s.out.String(), "<"+strings.Join(args, "><")+">"; got != want {
 		t.Errorf("arguments %.200q", got)
@@ -142,7 +137,7 @@ func TestEnvironment(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, func(o *client.Options) { o.Env = c.own })
-			r := exec("/bin/cat", "/proc/self/environ")
+			r := bare("/bin/cat", "/proc/self/environ")
 			r.Env = c.given
 			s.launch(r)
 			s.ends("{:status, :exited, 0}", 0)
@@ -155,22 +150,6 @@ func TestEnvironment(t *testing.T) {
 			}
 		})
 	}
-}
-
-// namespaceFiles are the names in /proc/pid/ns (namespaces(7)).
-var namespaceFiles = [proto.NumNamespaces]string{
-	proto.User: "user", proto.Mount: "mnt", proto.UTS: "uts", proto.IPC: "ipc",
-	proto.Cgroup: "cgroup", proto.Net: "net", proto.Time: "time", proto.PID: "pid",
-}
-
-// namespace identifies one by its inode.
-func namespace(t testing.TB, pid, file string) string {
-	t.Helper()
-	link, err := os.Readlink("/proc/" + pid + "/ns/" + file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return link
 }
 
 func TestNamespaces(t *testing.T) {
@@ -204,15 +183,14 @@ func TestNamespaces(t *testing.T) {
 			if inner != wantInner {
 				t.Errorf("inner pid %d, want %d", inner, wantInner)
 			}
-			seen := ""
-			for n, file := range namespaceFiles {
-				its := namespace(t, strconv.Itoa(host), file)
-				fresh := its != namespace(t, "self", file)
-				if want := slices.Contains(created, proto.Namespace(n)); fresh != want {
-					t.Errorf("%s is fresh: %v, want %v", file, fresh, want)
+			its, ours := namespacesOf(t, host), namespacesOf(t, os.Getpid())
+			for n := range its {
+				fresh, want := its[n] != ours[n], slices.Contains(created, proto.Namespace(n))
+				if fresh != want {
+					t.Errorf("%v is fresh: %v, want %v", proto.Namespace(n), fresh, want)
 				}
-				seen += its + "\n"
 			}
+			seen := strings.Join(its[:], "\n") + "\n"
 			eventually(t, "the workload has looked", func() bool { return strings.HasSuffix(s.out.String(), "ready\n") })
 			if got := s.out.String(); got != seen+"ready\n" {
 				t.Errorf("the workload sees\n%swant\n%s", got, seen)
@@ -256,7 +234,7 @@ func TestWorkingDirectory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, func(o *client.Options) { o.Dir = dir })
-			r := exec("/bin/readlink", "/proc/self/cwd")
+			r := bare("/bin/readlink", "/proc/self/cwd")
 			r.Cwd = c.cwd
 			s.request(r)
 			s.send(proceed)
@@ -297,7 +275,7 @@ func TestExecuteFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, nil)
-			s.request(exec(c.argv...))
+			s.request(bare(c.argv...))
 			s.send(proceed)
 			s.tells(0, spawnedFrame, readyFrame, fmt.Sprintf("{:error, %d, :execve}", c.errno))
 		})
@@ -310,7 +288,7 @@ func TestNoNewPrivs(t *testing.T) {
 		t.Run(strconv.FormatBool(wanted), func(t *testing.T) {
 			t.Parallel()
 			s := start(t, nil)
-			r := status()
+			r := ownStatus()
 			r.NoNewPrivs = wanted
 			s.launch(r)
 			s.ends("{:status, :exited, 0}", 0)

@@ -70,8 +70,8 @@ defmodule LinxProcess.Pool do
   defp assign(pool, session, options) do
     case Session.assign(session, options) do
       :ok -> {:ok, session}
+      {:error, %Error{stage: :agent_died}} -> begin(pool, options)
       {:error, %Error{} = error} -> {:error, error}
-      {:error, :ended} -> begin(pool, options)
     end
   catch
     :exit, _gone -> begin(pool, options)

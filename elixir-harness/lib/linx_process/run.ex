@@ -129,7 +129,7 @@ defmodule LinxProcess.Run do
   end
 
   defp add(run, :stderr, data) do
-    %{run | stderr: [run.stderr | data], bytes: run.bytes + byte_size(data)}
+    %{run | stderr: [run.stderr, data], bytes: run.bytes + byte_size(data)}
   end
 
   defp stop(%{limit: nil} = run, limit) do

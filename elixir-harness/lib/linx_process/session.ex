@@ -63,7 +63,7 @@ defmodule LinxProcess.Session do
   end
 
   @doc "Gives an idle agent its request. The events go to the owner in the options."
-  @spec assign(pid(), Options.t()) :: :ok | {:error, term()}
+  @spec assign(pid(), Options.t()) :: :ok | {:error, Error.t()}
   def assign(session, %Options{} = options), do: GenServer.call(session, {:assign, options})
 
   defp start_child(argument) do
@@ -77,19 +77,28 @@ defmodule LinxProcess.Session do
   How long a supervisor should wait for a session with this `:grace`, in milliseconds.
   """
   @spec shutdown(non_neg_integer() | nil) :: pos_integer()
-  def shutdown(grace), do: (grace || Options.default_grace()) + @kill_patience + 1_000
+  def shutdown(nil), do: shutdown(Options.default_grace())
+  def shutdown(grace) when is_integer(grace), do: grace + @kill_patience + 1_000
 
   @impl true
   def init({what, supervised}) do
     Process.flag(:trap_exit, true)
 
-    with {:ok, path} <- Binary.find(binary(what)),
-         {:ok, port} <- open(path) do
-      state = %__MODULE__{port: port, supervised: supervised}
-      begin(what, state)
+    with {:ok, frame} <- frame(what),
+         {:ok, path} <- Binary.find(binary(what)),
+         {:ok, port} <- open(path),
+         {:ok, state} <- begin(what, frame, %__MODULE__{port: port, supervised: supervised}) do
+      {:ok, state}
     else
+      # A shutdown, so that nothing is logged: the caller has the error.
       {:error, error} -> {:stop, {:shutdown, error}}
     end
+  end
+
+  defp frame({:idle, _options}), do: {:ok, nil}
+
+  defp frame(%Options{request: request}) do
+    with {:error, reason} <- Protocol.encode_request(request), do: {:error, Error.wrap(reason)}
   end
 
   defp binary({:idle, options}), do: options[:binary]
@@ -104,36 +113,27 @@ defmodule LinxProcess.Session do
       {:error, Error.new(:binary, nil, "#{path}: #{Exception.message(exception)}")}
   end
 
-  defp begin({:idle, options}, state), do: {:ok, watch_owner(state, options[:owner])}
+  defp begin({:idle, options}, nil, state), do: {:ok, watch_owner(state, options[:owner])}
 
-  defp begin(%Options{} = options, state) do
-    case request(options, state) do
-      {:ok, state} -> {:ok, state}
-      {:error, error} -> {:stop, {:shutdown, error}}
+  defp begin(%Options{request: request} = options, frame, state) do
+    case state.port |> Outbox.new(options.max_queue) |> Outbox.push(frame) do
+      {:ok, outbox} ->
+        Sessions.register(request)
+        machine = Machine.request(state.machine, request.stdio == :pty)
+        state = %{state | options: options, outbox: outbox, machine: machine}
+        {:ok, state |> watch_owner(options.owner) |> auto_proceed()}
+
+      {:error, :closed} ->
+        {:error, Error.wrap(:agent_died)}
     end
   end
 
-  defp request(%Options{request: request} = options, state) do
-    with {:ok, frame} <- Protocol.encode_request(request),
-         outbox = Outbox.new(state.port, options.max_queue),
-         {:ok, outbox} <- Outbox.push(outbox, frame) do
-      Sessions.register(request)
-
-      state =
-        %{state | options: options, outbox: outbox}
-        |> Map.update!(:machine, &Machine.request(&1, request.stdio == :pty))
-        |> watch_owner(options.owner)
-
-      if options.auto_proceed do
-        {_reply, state} = act(:proceed, state)
-        {:ok, state}
-      else
-        {:ok, state}
-      end
-    else
-      {:error, reason} -> {:error, Error.wrap(reason)}
-    end
+  defp auto_proceed(%{options: %Options{auto_proceed: true}} = state) do
+    {_reply, state} = act(:proceed, state)
+    state
   end
+
+  defp auto_proceed(state), do: state
 
   defp watch_owner(%{owner_ref: old} = state, owner) do
     if old, do: Process.demonitor(old, [:flush])
@@ -144,8 +144,10 @@ defmodule LinxProcess.Session do
 
   @impl true
   def handle_call({:assign, options}, _from, %{machine: %{state: :idle}} = state) do
-    case request(options, state) do
-      {:ok, state} -> {:reply, :ok, state}
+    with {:ok, frame} <- frame(options),
+         {:ok, state} <- begin(options, frame, state) do
+      {:reply, :ok, state}
+    else
       {:error, error} -> {:stop, {:shutdown, error}, {:error, error}, state}
     end
   end

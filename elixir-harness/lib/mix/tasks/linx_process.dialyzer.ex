@@ -14,7 +14,7 @@ defmodule Mix.Tasks.LinxProcess.Dialyzer do
   use Mix.Task
 
   @applications [:erts, :kernel, :stdlib, :elixir, :logger]
-  @warnings [:unknown, :unmatched_returns, :error_handling, :extra_return, :missing_return]
+  @warnings [:unknown, :error_handling, :extra_return, :missing_return]
 
   @impl true
   def run(_arguments) do

@@ -1,0 +1,4 @@
+package client
+
+// AgentPath is the agent for the examples.
+func AgentPath() string { return agentPath }

@@ -1,0 +1,3 @@
+package test
+
+func beClient([]string) error { return nil }

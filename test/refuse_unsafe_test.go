@@ -1,0 +1,87 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// refusal makes a system call fail for an agent and its children, without
+// running it.
+type refusal struct {
+	call  uintptr
+	errno unix.Errno // 0: it kills the process that calls
+	arg   int        // only where this argument, its lower 32 bits, is value
+	value uint32
+}
+
+// any is for refusals that do not look at the arguments.
+const any32 = -1
+
+// refusing is the path of an agent that finds these refusals in place. They are a
+// filter, seccomp(2), that a process installs before it becomes the agent.
+func refusing(t testing.TB, refusals ...refusal) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := []string{self, "as", "refusing"}
+	for _, r := range refusals {
+		command = append(command, fmt.Sprintf("%d,%d,%d,%d", r.call, r.errno, r.arg, r.value))
+	}
+	return scripted(t, strings.Join(append(command, binary), " "))
+}
+
+// refuse is the process that becomes the agent: args are the refusals, and the
+// path.
+func refuse(args []string) error {
+	var filter []unix.SockFilter
+	add := func(code uint16, jt, jf uint8, k uint32) {
+		filter = append(filter, unix.SockFilter{Code: code, Jt: jt, Jf: jf, K: k})
+	}
+	const (
+		load    = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+		jumpIf  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		give    = unix.BPF_RET | unix.BPF_K
+		numbers = 0  // offset of nr in struct seccomp_data
+		firstOf = 16 // of the lower half of args[0]
+	)
+	path := args[len(args)-1]
+	for _, text := range args[:len(args)-1] {
+		var r refusal
+		if _, err := fmt.Sscanf(text, "%d,%d,%d,%d", &r.call, &r.errno, &r.arg, &r.value); err != nil {
+			return fmt.Errorf("%q: %w", text, err)
+		}
+		verdict := uint32(unix.SECCOMP_RET_KILL_PROCESS)
+		if r.errno != 0 {
+			verdict = unix.SECCOMP_RET_ERRNO | uint32(r.errno)
+		}
+		add(load, 0, 0, numbers)
+		if r.arg == any32 {
+			add(jumpIf, 0, 1, uint32(r.call))
+		} else {
+			add(jumpIf, 0, 3, uint32(r.call))
+			add(load, 0, 0, uint32(firstOf+8*r.arg))
+			add(jumpIf, 0, 1, r.value)
+		}
+		add(give, 0, 0, verdict)
+	}
+	add(give, 0, 0, unix.SECCOMP_RET_ALLOW)
+	// The filter is the thread's, and so is execve(2).
+	runtime.LockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("prctl(PR_SET_NO_NEW_PRIVS): %w", err)
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	// Sound: program lives to the end of the call, in which the kernel copies it.
+	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0); err != nil {
+		return fmt.Errorf("prctl(PR_SET_SECCOMP): %w", err)
+	}
+	return unix.Exec(path, []string{path}, os.Environ())
+}
