@@ -145,24 +145,21 @@ const numSignals = 64
 // resetSignals gives every signal its default disposition (an ignored one would
 // stay ignored through execve(2)) and unblocks them all.
 func resetSignals() []child.Op {
-	sigsetSize := child.Int(8)
-	defaultAction := child.Address(wordsZero).As("{SIG_DFL}") // struct kernel_sigaction, 32 bytes
 	ops := make([]child.Op, 0, numSignals)
-	for n := 1; n <= numSignals; n++ {
-		if n == int(unix.SIGKILL) || n == int(unix.SIGSTOP) {
-			continue // always at their default
-		}
-		ops = append(ops, child.Op{
-			Call:  child.RtSigaction,
-			Args:  []child.Arg{child.Signal(n), defaultAction, child.Int(0), sigsetSize},
-			Stage: string(proto.StageExecve),
-		})
+	args := make([]child.Arg, 0, 4*numSignals) // one piece of memory for all
+	add := func(call child.Syscall, a ...child.Arg) {
+		args = append(args, a...)
+		ops = append(ops, child.Op{Call: call, Args: args[len(args)-len(a):], Stage: string(proto.StageExecve)})
 	}
-	return append(ops, child.Op{
-		Call:  child.RtSigprocmask,
-		Args:  []child.Arg{child.Named("SIG_SETMASK", 2), child.Address(wordsZero).As("{}"), child.Int(0), sigsetSize},
-		Stage: string(proto.StageExecve),
-	})
+	sigsetSize := child.Int(8)
+	for n := 1; n <= numSignals; n++ {
+		if n != int(unix.SIGKILL) && n != int(unix.SIGSTOP) { // always at their default
+			// struct kernel_sigaction of 32 bytes, all of them zero
+			add(child.RtSigaction, child.Signal(n), child.Address(wordsZero).As("{SIG_DFL}"), child.Int(0), sigsetSize)
+		}
+	}
+	add(child.RtSigprocmask, child.Named("SIG_SETMASK", 2), child.Address(wordsZero).As("{}"), child.Int(0), sigsetSize)
+	return ops
 }
 
 // dieWithAgent has the kernel send SIGKILL when the agent dies. It may have died

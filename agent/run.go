@@ -50,6 +50,7 @@ func run(in, out int) (exitCode, error) {
 	b := bridge{port: p, session: s, work: w}
 	terminates := false
 	for busy := b.pump(); s.state != gone; busy = b.pump() {
+		w.settle()
 		if !terminates && s.state.rests() {
 			if err := watchTermination(l, func() { s.handle(event{kind: onTerminate}) }); err != nil {
 				return exitSetup, err

@@ -184,11 +184,16 @@ func (w *workload) execute(filters [][]byte) error {
 }
 
 func (w *workload) executed() (bool, error) {
-	ok, err := hasExecuted(w.process.PID)
-	if ok {
+	return hasExecuted(w.process.PID)
+}
+
+// settle gives back what was for the child before it executed. It is not done
+// there and then, where the client waits to hear of it.
+func (w *workload) settle() {
+	if w.session.state == running {
 		w.process.Release()
+		w.preparation, w.execution = nil, child.Op{}
 	}
-	return ok, err
 }
 
 func (w *workload) signal(n unix.Signal) {

@@ -43,7 +43,7 @@ func startAgent(ctx context.Context, o Options, c channel) (*agent, error) {
 		cmd.Stderr = o.Stderr
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("client: start the agent: %w", err)
+		return nil, fmt.Errorf("start the agent: %w", err)
 	}
 	a := &agent{process: cmd.Process, exited: make(chan struct{})}
 	pidfd, err := pollablePIDFD(a.process.Pid)
@@ -65,11 +65,11 @@ func startAgent(ctx context.Context, o Options, c channel) (*agent, error) {
 func pollablePIDFD(pid int) (*os.File, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return nil, fmt.Errorf("client: pidfd_open: %w", err)
+		return nil, fmt.Errorf("pidfd_open: %w", err)
 	}
 	if err := unix.SetNonblock(fd, true); err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("client: pidfd: %w", err)
+		return nil, fmt.Errorf("pidfd: %w", err)
 	}
 	return os.NewFile(uintptr(fd), "pidfd"), nil
 }
@@ -82,7 +82,7 @@ func (a *agent) watch() {
 	}
 	state, err := a.process.Wait()
 	if err != nil {
-		a.err = fmt.Errorf("client: wait for the agent: %w", err)
+		a.err = fmt.Errorf("wait for the agent: %w", err)
 		return
 	}
 	a.status = state.Sys().(syscall.WaitStatus)
@@ -98,7 +98,7 @@ func (a *agent) sleep() error {
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("client: wait for the agent: %w", err)
+		return fmt.Errorf("wait for the agent: %w", err)
 	}
 	return nil
 }

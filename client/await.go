@@ -92,7 +92,7 @@ func (s *Session) WaitOutput(ctx context.Context, w io.Writer) (Result, error) {
 		switch {
 		case e.Kind == proto.PTYOut:
 			if _, err := w.Write(e.Data); err != nil {
-				return Result{}, fmt.Errorf("client: output: %w", err)
+				return Result{}, fmt.Errorf("output: %w", err)
 			}
 		case e.Kind == proto.Failed && s.terminal(e):
 			return Result{}, failure(e)

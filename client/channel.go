@@ -34,7 +34,7 @@ func newChannel(socketpair bool) (ours, theirs channel, err error) {
 	if socketpair {
 		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
-			return channel{}, channel{}, fmt.Errorf("client: socketpair: %w", err)
+			return channel{}, channel{}, fmt.Errorf("socketpair: %w", err)
 		}
 		f := os.NewFile(uintptr(fds[1]), "control")
 		theirs = channel{requests: f, events: f}
@@ -46,13 +46,13 @@ func newChannel(socketpair bool) (ours, theirs channel, err error) {
 	}
 	var requests, events [2]int
 	if err := unix.Pipe2(requests[:], unix.O_CLOEXEC); err != nil {
-		return channel{}, channel{}, fmt.Errorf("client: pipe2: %w", err)
+		return channel{}, channel{}, fmt.Errorf("pipe2: %w", err)
 	}
 	theirs.requests = os.NewFile(uintptr(requests[0]), "requests")
 	if err := unix.Pipe2(events[:], unix.O_CLOEXEC); err != nil {
 		theirs.close()
 		unix.Close(requests[1])
-		return channel{}, channel{}, fmt.Errorf("client: pipe2: %w", err)
+		return channel{}, channel{}, fmt.Errorf("pipe2: %w", err)
 	}
 	theirs.events = os.NewFile(uintptr(events[1]), "events")
 	ours, err = channelOf(requests[1], events[0])
@@ -70,7 +70,7 @@ func channelOf(requests, events int) (channel, error) {
 			if events != requests {
 				unix.Close(events)
 			}
-			return channel{}, fmt.Errorf("client: descriptor %d: %w", fd, err)
+			return channel{}, fmt.Errorf("descriptor %d: %w", fd, err)
 		}
 	}
 	c := channel{hup: &hangup{}, requests: os.NewFile(uintptr(requests), "requests")}

@@ -11,17 +11,17 @@ import (
 var (
 	// ErrClosed says that the session was closed, or, of a command, that the
 	// session hung up or has had its terminal frame.
-	ErrClosed = errors.New("client: session closed")
+	ErrClosed = errors.New("session closed")
 
 	// ErrAgentDied says that the events ended without a terminal frame. The
 	// error is an *AgentDeath.
-	ErrAgentDied = errors.New("client: the agent ended without a terminal frame")
+	ErrAgentDied = errors.New("the agent ended without a terminal frame")
 
 	// ErrProtocol says that the agent sent what the protocol does not have.
-	ErrProtocol = errors.New("client: the agent broke the protocol")
+	ErrProtocol = errors.New("the agent broke the protocol")
 
 	// ErrNoAgent says that the session has no agent process of its own.
-	ErrNoAgent = errors.New("client: no agent process was started")
+	ErrNoAgent = errors.New("no agent process was started")
 )
 
 // Error is {:error, errno, stage}. It matches the errno with errors.Is.
@@ -38,7 +38,7 @@ func (e *Error) Unwrap() error { return e.Errno }
 type EndError struct{ Result Result }
 
 func (e *EndError) Error() string {
-	return "client: the session ended before that: " + e.Result.String()
+	return "the session ended before that: " + e.Result.String()
 }
 
 // AgentDeath is how an agent ended that sent no terminal frame. It matches

@@ -147,7 +147,7 @@ func (s *Session) read(ctx context.Context) error {
 	case err == io.EOF, errors.Is(err, unix.ECONNRESET):
 		return s.endOfStream(ctx)
 	default:
-		return fmt.Errorf("client: receive: %w", err)
+		return fmt.Errorf("receive: %w", err)
 	}
 }
 

@@ -29,7 +29,7 @@ type sender struct {
 func (s *Session) Request(r proto.Request) error {
 	payload, err := proto.EncodeRequest(r)
 	if err != nil {
-		return fmt.Errorf("client: %w", err)
+		return fmt.Errorf("%w", err)
 	}
 	return s.send(payload, r)
 }
@@ -38,7 +38,7 @@ func (s *Session) Request(r proto.Request) error {
 func (s *Session) Send(c proto.Command) error {
 	payload, err := proto.EncodeCommand(c)
 	if err != nil {
-		return fmt.Errorf("client: %w", err)
+		return fmt.Errorf("%w", err)
 	}
 	return s.send(payload, c)
 }
@@ -128,7 +128,7 @@ func (s *Session) write(b []byte, text fmt.Stringer) error {
 	if errors.Is(err, os.ErrClosed) || s.channel.hungUp() {
 		err = ErrClosed
 	} else {
-		err = fmt.Errorf("client: send: %w", err)
+		err = fmt.Errorf("send: %w", err)
 	}
 	if n > 0 {
 		s.sender.err = err

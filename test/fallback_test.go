@@ -51,8 +51,8 @@ func scripted(t testing.TB, command string) string {
 // Container engines answer ENOSYS to clone3(2); old kernels do so to
 // close_range(2), or EINVAL to a flag of it.
 var (
-	withoutClone3     = refusal{unix.SYS_CLONE3, unix.ENOSYS, any32, 0}
-	withoutCloseRange = refusal{unix.SYS_CLOSE_RANGE, unix.ENOSYS, any32, 0}
+	withoutClone3     = refusal{unix.SYS_CLONE3, unix.ENOSYS, anyArgs, 0}
+	withoutCloseRange = refusal{unix.SYS_CLOSE_RANGE, unix.ENOSYS, anyArgs, 0}
 	withoutCloexec    = refusal{unix.SYS_CLOSE_RANGE, unix.EINVAL, 2, unix.CLOSE_RANGE_CLOEXEC}
 )
 

@@ -99,8 +99,8 @@ func (s *tty) types(text string) {
 	}
 }
 
-// fifo is one that a workload waits at: opening and closing it for writing lets it
-// go on.
+// fifo is one that a workload waits at, once: who opens it again might find it still
+// open at the other end, and at its end of file.
 func fifo(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "fifo")
@@ -261,9 +261,10 @@ func TestPasteToASlowReader(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			gate, got := fifo(t), file(t, "")
+			gate, count, got := fifo(t), fifo(t), file(t, "")
 			s, host := open(t,
-				`stty raw -echo; echo ready; read x < "$1"; echo started; read n < "$1"; head -c $n > "$2"`, gate, got.Name())
+				`stty raw -echo; echo ready; read x < "$1"; echo started; read n < "$2"; head -c $n > "$3"`,
+				gate, count, got.Name())
 			s.sees("ready")
 			chunks := make([][]byte, c.chunks)
 			for i := range chunks {
@@ -280,7 +281,7 @@ func TestPasteToASlowReader(t *testing.T) {
 			if c.most > 0 && s.dropped == 0 {
 				t.Errorf("all of %d bytes were accepted", total)
 			}
-			tell(t, gate, strconv.Itoa(total-s.dropped))
+			tell(t, count, strconv.Itoa(total-s.dropped))
 			s.finishes("{:status, :exited, 0}")
 			if missing := leftOut(t, content(t, got.Name()), chunks); missing*c.chunk != s.dropped {
 				t.Errorf("%d chunks are missing, %d bytes were announced", missing, s.dropped)

@@ -11,17 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refusal makes a system call fail for an agent and its children, without
-// running it.
+// refusal makes a system call of an agent and of its children end otherwise than
+// by doing what it does.
 type refusal struct {
 	call  uintptr
-	errno unix.Errno // 0: it kills the process that calls
+	errno unix.Errno // or one of those below
 	arg   int        // only where this argument, its lower 32 bits, is value
 	value uint32
 }
 
-// any is for refusals that do not look at the arguments.
-const any32 = -1
+const (
+	killing unix.Errno = 0       // the call kills the process
+	holding unix.Errno = 1 << 16 // the call lasts until the process is killed, or the agent ends
+
+	// anyArgs is for refusals that do not look at the arguments.
+	anyArgs = -1
+)
 
 // refusing is the path of an agent that finds these refusals in place. They are a
 // filter, seccomp(2), that a process installs before it becomes the agent.
@@ -58,12 +63,15 @@ func refuse(args []string) error {
 		if _, err := fmt.Sscanf(text, "%d,%d,%d,%d", &r.call, &r.errno, &r.arg, &r.value); err != nil {
 			return fmt.Errorf("%q: %w", text, err)
 		}
-		verdict := uint32(unix.SECCOMP_RET_KILL_PROCESS)
-		if r.errno != 0 {
-			verdict = unix.SECCOMP_RET_ERRNO | uint32(r.errno)
+		verdict := unix.SECCOMP_RET_ERRNO | uint32(r.errno)
+		switch r.errno {
+		case killing:
+			verdict = unix.SECCOMP_RET_KILL_PROCESS
+		case holding:
+			verdict = unix.SECCOMP_RET_USER_NOTIF
 		}
 		add(load, 0, 0, numbers)
-		if r.arg == any32 {
+		if r.arg == anyArgs {
 			add(jumpIf, 0, 1, uint32(r.call))
 		} else {
 			add(jumpIf, 0, 3, uint32(r.call))
@@ -80,8 +88,14 @@ func refuse(args []string) error {
 	}
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	// Sound: program lives to the end of the call, in which the kernel copies it.
-	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0); err != nil {
-		return fmt.Errorf("prctl(PR_SET_SECCOMP): %w", err)
+	listener, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+		unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, uintptr(unsafe.Pointer(&program)))
+	if errno != 0 {
+		return fmt.Errorf("seccomp: %w", errno)
+	}
+	// The agent takes it over without knowing, and answers nobody.
+	if _, err := unix.FcntlInt(listener, unix.F_SETFD, 0); err != nil {
+		return fmt.Errorf("fcntl: %w", err)
 	}
 	return unix.Exec(path, []string{path}, os.Environ())
 }

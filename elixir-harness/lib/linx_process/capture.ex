@@ -162,7 +162,7 @@ defmodule LinxProcess.Capture do
   end
 
   defp event({:ready, _pid}, %{checkpoint: checkpoint} = capture) when checkpoint != nil do
-    with :ok <- checkpoint.(capture.session),
+    with :ok <- at_checkpoint(checkpoint, capture),
          :ok <- LinxProcess.proceed(capture.session) do
       %{capture | checkpoint: nil}
     else
@@ -179,6 +179,16 @@ defmodule LinxProcess.Capture do
        do: %{capture | terminal: terminal}
 
   defp event(_other, capture), do: capture
+
+  # This is the caller's code. When it fails the child must not stay.
+  defp at_checkpoint(checkpoint, capture) do
+    checkpoint.(capture.session)
+  catch
+    kind, reason ->
+      trace = __STACKTRACE__
+      close(capture)
+      :erlang.raise(kind, reason, trace)
+  end
 
   defp feed(%{input: nil} = capture), do: capture
 

@@ -121,14 +121,15 @@ defmodule LinxProcess.Output do
 
   @doc """
   Writes the whole input to the workload's stdin, and then its end, in a process of its
-  own: the workload may read when it likes, or not at all.
+  own: the workload may read when it likes, or not at all. That process ends when all is
+  written, or when nobody can read it any more.
   """
   @spec feed(t(), iodata()) :: t()
   def feed(%__MODULE__{} = output, input) do
     {socket, :stdin} = Enum.find(output.sockets, fn {_socket, stream} -> stream == :stdin end)
 
     feeder =
-      spawn_link(fn ->
+      spawn(fn ->
         receive do
           :socket_is_yours ->
             :gen_tcp.send(socket, input)

@@ -7,6 +7,8 @@ defmodule LinxProcess.Request do
   `LinxProcess.Protocol` turns them into frames.
   """
 
+  # An environment may hold secrets, and a request shows up in crash reports.
+  @derive {Inspect, except: [:env]}
   @enforce_keys [:kind, :argv]
   defstruct [
     :kind,

@@ -87,17 +87,14 @@ defmodule LinxProcess.Run do
   defp deadline(_started, :infinity), do: :infinity
   defp deadline(started, timeout), do: started + timeout
 
-  # The collectable is the caller's code; when it fails the program must not stay.
   defp collect_all(run, deadline) do
     {run, terminal} = loop(run, deadline)
-    stdout = run.collect.(run.stdout, :done)
     Capture.close(run.capture)
-    finish(terminal, %{run | stdout: stdout})
+    finish(terminal, %{run | stdout: run.collect.(run.stdout, :done)})
   catch
     kind, reason ->
       trace = __STACKTRACE__
       run.collect.(run.stdout, :halt)
-      Capture.close(run.capture)
       :erlang.raise(kind, reason, trace)
   end
 
@@ -126,6 +123,12 @@ defmodule LinxProcess.Run do
 
   defp add(run, :stdout, data) do
     %{run | stdout: run.collect.(run.stdout, {:cont, data}), bytes: run.bytes + byte_size(data)}
+  catch
+    # The collectable is the caller's code. When it fails the program must not stay.
+    kind, reason ->
+      trace = __STACKTRACE__
+      Capture.close(run.capture)
+      :erlang.raise(kind, reason, trace)
   end
 
   defp add(run, :stderr, data) do

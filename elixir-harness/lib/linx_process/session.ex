@@ -86,9 +86,8 @@ defmodule LinxProcess.Session do
 
     with {:ok, frame} <- frame(what),
          {:ok, path} <- Binary.find(binary(what)),
-         {:ok, port} <- open(path),
-         {:ok, state} <- begin(what, frame, %__MODULE__{port: port, supervised: supervised}) do
-      {:ok, state}
+         {:ok, port} <- open(path) do
+      {:ok, begin(what, frame, %__MODULE__{port: port, supervised: supervised})}
     else
       # A shutdown, so that nothing is logged: the caller has the error.
       {:error, error} -> {:stop, {:shutdown, error}}
@@ -113,18 +112,25 @@ defmodule LinxProcess.Session do
       {:error, Error.new(:binary, nil, "#{path}: #{Exception.message(exception)}")}
   end
 
-  defp begin({:idle, options}, nil, state), do: {:ok, watch_owner(state, options[:owner])}
+  defp begin({:idle, options}, nil, state), do: watch_owner(state, options[:owner])
 
   defp begin(%Options{request: request} = options, frame, state) do
-    case state.port |> Outbox.new(options.max_queue) |> Outbox.push(frame) do
-      {:ok, outbox} ->
-        Sessions.register(request)
-        machine = Machine.request(state.machine, request.stdio == :pty)
-        state = %{state | options: options, outbox: outbox, machine: machine}
-        {:ok, state |> watch_owner(options.owner) |> auto_proceed()}
+    # A port that is closed already tells its end by a message, like one that closes later.
+    outbox = write_request(Outbox.new(state.port, options.max_queue), frame)
+    Sessions.register(request)
+    machine = Machine.request(state.machine, request.stdio == :pty)
+    state = %{state | options: options, outbox: outbox, machine: machine}
+    state |> watch_owner(options.owner) |> auto_proceed()
+  end
 
-      {:error, :closed} ->
-        {:error, Error.wrap(:agent_died)}
+  defp check_port(port) do
+    if Port.info(port), do: :ok, else: {:error, Error.wrap(:agent_died)}
+  end
+
+  defp write_request(outbox, frame) do
+    case Outbox.push(outbox, frame) do
+      {:ok, outbox} -> outbox
+      {:error, :closed} -> outbox
     end
   end
 
@@ -145,10 +151,10 @@ defmodule LinxProcess.Session do
   @impl true
   def handle_call({:assign, options}, _from, %{machine: %{state: :idle}} = state) do
     with {:ok, frame} <- frame(options),
-         {:ok, state} <- begin(options, frame, state) do
-      {:reply, :ok, state}
+         :ok <- check_port(state.port) do
+      {:reply, :ok, begin(options, frame, state)}
     else
-      {:error, error} -> {:stop, {:shutdown, error}, {:error, error}, state}
+      {:error, error} -> {:stop, :normal, {:error, error}, state}
     end
   end
 

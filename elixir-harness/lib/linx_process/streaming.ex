@@ -53,8 +53,14 @@ defmodule LinxProcess.Streaming do
     case Capture.next(capture, :infinity) do
       {:data, :stdout, data, capture} -> {[data], capture}
       {:ended, {:exited, 0}, capture} -> {:halt, capture}
-      {:ended, terminal, _capture} -> raise error(terminal)
+      {:ended, terminal, capture} -> fail(capture, terminal)
     end
+  end
+
+  # Stream.resource/3 would close the capture as it was before this element.
+  defp fail(capture, terminal) do
+    Capture.close(capture)
+    raise error(terminal)
   end
 
   defp error({:error, reason}), do: Error.wrap(reason)

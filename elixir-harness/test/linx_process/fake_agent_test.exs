@@ -157,7 +157,7 @@ defmodule LinxProcess.FakeAgentTest do
       start(
         context,
         [{:read, FakeAgent.frame_size(request)} | FakeAgent.up_to_running()] ++
-          [{:sh, "while ! [ -e #{marker} ]; do :; done; cat <&3 >#{log}"}],
+          [{:sh, "while ! [ -e #{marker} ]; do :; done; exec cat <&3 >#{log}"}],
         stdio: :pty
       )
 

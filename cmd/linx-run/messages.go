@@ -1,0 +1,29 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/linxprocess/linx-process/client"
+)
+
+// messages writes lines to stderr while the command runs, from any goroutine.
+type messages struct {
+	mu       sync.Mutex
+	terminal *terminal
+}
+
+func (m *messages) line(format string, args ...any) {
+	end := "\n"
+	if m.terminal.isRaw() {
+		end = "\r\n"
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	// Where it cannot be written there is nobody to read it.
+	_, _ = fmt.Fprintf(os.Stderr, format+end, args...)
+}
+
+// trace is the line of a frame.
+func (m *messages) trace(d client.Direction, frame string) { m.line("%c %s", d, frame) }
