@@ -110,7 +110,12 @@ func watchTermination(l *loop, f func()) error {
 		return fmt.Errorf("eventfd: %w", err)
 	}
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	for _, s := range []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP} {
+		// What the agent was started to ignore, as under nohup(1), stays so.
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
 	go func() {
 		one := [8]byte{1}
 		for range signals {

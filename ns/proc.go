@@ -73,7 +73,29 @@ func openDir(at int, path string) (int, error) {
 		unix.Close(fd)
 		return -1, proto.FailedAt(proto.StageOpenNSProc, "fstatfs", path, err)
 	}
+	if at != unix.AT_FDCWD {
+		if err := checkMount(at, fd); err != nil {
+			unix.Close(fd)
+			return -1, proto.FailedAt(proto.StageOpenNSProc, "statx", path, err)
+		}
+	}
 	return fd, nil
+}
+
+// checkMount is EXDEV where something is mounted between the two: it may be
+// procfs as well, but another process's directory. The id of a mount is there
+// from Linux 5.8; before that nothing is found.
+func checkMount(above, below int) error {
+	var a, b unix.Statx_t
+	for fd, st := range map[int]*unix.Statx_t{above: &a, below: &b} {
+		if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, st); err != nil {
+			return err
+		}
+	}
+	if a.Mnt_id != b.Mnt_id {
+		return unix.EXDEV
+	}
+	return nil
 }
 
 // checkNumbers makes sure that pids in this procfs are those that the agent's

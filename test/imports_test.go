@@ -19,7 +19,7 @@ const module = "github.com/linxprocess/linx-process/"
 // list only.
 var imports = map[string][]string{
 	"cmd/linx-process": {"agent"},
-	"cmd/linx-run":     {"client", "caps", "proto"},
+	"cmd/linx-run":     {"client", "caps", "proto", "etf"},
 	"client":           {"proto", "etf"},
 	"agent":            {"relay", "stdio", "ns", "caps", "seccomp", "child", "child/nofile", "proto", "etf"},
 	"relay":            {"proto"},

@@ -22,11 +22,14 @@ type refusal struct {
 
 const (
 	killing unix.Errno = 0       // the call kills the process
-	holding unix.Errno = 1 << 16 // the call lasts until the process is killed, or the agent ends
+	holding unix.Errno = 1 << 16 // the call lasts until it is let go, the process is killed, or the agent ends
 
 	// anyArgs is for refusals that do not look at the arguments.
 	anyArgs = -1
 )
+
+// listenerFD is where an agent has the listener of its filter (seccomp_unotify(2)).
+const listenerFD = 100
 
 // refusing is the path of an agent that finds these refusals in place. They are a
 // filter, seccomp(2), that a process installs before it becomes the agent.
@@ -94,8 +97,75 @@ func refuse(args []string) error {
 		return fmt.Errorf("seccomp: %w", errno)
 	}
 	// The agent takes it over without knowing, and answers nobody.
-	if _, err := unix.FcntlInt(listener, unix.F_SETFD, 0); err != nil {
+	if _, err := unix.FcntlInt(listener, unix.F_DUPFD, listenerFD); err != nil {
 		return fmt.Errorf("fcntl: %w", err)
 	}
 	return unix.Exec(path, []string{path}, os.Environ())
+}
+
+// held is a process that has come to a call that holds it.
+type held struct {
+	t        testing.TB
+	listener int
+	answer   [24]byte // struct seccomp_notif_resp
+}
+
+// hold waits until the agent, or its child, has come to such a call.
+func hold(t testing.TB, agent int) *held {
+	t.Helper()
+	pidfd, err := unix.PidfdOpen(agent, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pidfd)
+	h := &held{t: t, listener: -1}
+	eventually(t, "an agent with a listener", func() bool {
+		h.listener, err = unix.PidfdGetfd(pidfd, listenerFD, 0)
+		return err == nil
+	})
+	t.Cleanup(func() { unix.Close(h.listener) })
+	if !h.receive() {
+		t.Fatal("the agent is gone")
+	}
+	return h
+}
+
+// receive waits for the next call; false when there is none to come.
+func (h *held) receive() bool {
+	fds := []unix.PollFd{{Fd: int32(h.listener), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds, int(patience.Milliseconds()))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil || n == 0 || fds[0].Revents&unix.POLLIN == 0:
+			return false
+		}
+		var call [80]byte // struct seccomp_notif
+		// Sound: the kernel writes as many bytes as there are.
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(h.listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&call)))
+		switch errno {
+		case 0:
+			copy(h.answer[:8], call[:8]) // id
+			return true
+		case unix.EINTR, unix.ENOENT:
+		default:
+			return false
+		}
+	}
+}
+
+// release lets the call go, and all that come behind it.
+func (h *held) release() {
+	h.answer[20] = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for more := true; more; more = h.receive() {
+			// Sound: the kernel reads as many bytes as there are. It fails where
+			// the process is gone only.
+			_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(h.listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&h.answer)))
+		}
+	}()
+	h.t.Cleanup(func() { <-done })
 }

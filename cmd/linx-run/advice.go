@@ -17,7 +17,7 @@ var subjects = []struct {
 	of    func(*plan) string
 }{
 	{"execve", func(p *plan) string { return "cannot execute " + p.request.Argv[0] }},
-	{"chdir", func(p *plan) string { return "--cwd " + *p.cwd }},
+	{"chdir", cwd},
 	{"clone", func(*plan) string { return "cannot create the namespaces" }},
 	{"open_ns_", func(p *plan) string { return fmt.Sprintf("--enter %d", p.enter) }},
 	{"setns_", func(p *plan) string { return fmt.Sprintf("--enter %d", p.enter) }},
@@ -44,6 +44,13 @@ var advices = []struct {
 	{"execve", unix.ENOEXEC, "is it for this machine, or a script without #!?"},
 }
 
+func cwd(p *plan) string {
+	if p.cwd == nil {
+		return "chdir"
+	}
+	return "--cwd " + *p.cwd
+}
+
 // explained says in terms of the command line what an error of the session is.
 func explained(err error, p *plan) error {
 	var failed *client.Error
@@ -53,10 +60,7 @@ func explained(err error, p *plan) error {
 	stage := string(failed.Stage)
 	for _, s := range subjects {
 		if strings.HasPrefix(stage, s.stage) {
-			err = fmt.Errorf("%s: %w", s.of(p), failed.Errno)
-			if strings.Contains(s.stage, "ns_") {
-				err = fmt.Errorf("%s: %w", s.of(p), failed)
-			}
+			err = fmt.Errorf("%s: %w", s.of(p), failed)
 			break
 		}
 	}

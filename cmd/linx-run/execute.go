@@ -43,11 +43,17 @@ func execute(p *plan) (int, error) {
 
 	ctx := context.Background()
 	result, err := r.converse(ctx)
-	if errors.Is(err, unix.EPIPE) || errors.Is(err, client.ErrClosed) {
+	if cannotSend(err) {
 		// The agent has left, and what it has said about that is still unread.
 		result, err = r.session.Wait(ctx)
 	}
 	return r.status(result, err)
+}
+
+// cannotSend tells whether the error is that of a command, not of the session.
+func cannotSend(err error) bool {
+	var failed *client.Error
+	return !errors.As(err, &failed) && (errors.Is(err, unix.EPIPE) || errors.Is(err, client.ErrClosed))
 }
 
 // status is the exit status for the end of the session.

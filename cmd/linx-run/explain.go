@@ -58,4 +58,3 @@ func (p *plan) frames() ([]byte, error) {
 	}
 	return frames, nil
 }
-

@@ -163,23 +163,5 @@ defmodule LinxProcess.RunTest do
     eventually(fn -> not OS.alive?(String.trim(pid)) end)
   end
 
-  test "no socket file is left" do
-    directory = tmp_dir()
-    before = sockets()
-    assert {:ok, _result} = LinxProcess.run(["true"], input: "", cwd: directory)
-    assert sockets() -- before == []
-  end
-
-  # The directories of other tests that run at the same time come and go; those that
-  # stay are what would be a leak.
-  defp sockets do
-    Enum.filter(Path.wildcard(Path.join(System.tmp_dir!(), "linx-process-*")), fn path ->
-      case File.stat(path, time: :posix) do
-        {:ok, %{ctime: at}} -> System.os_time(:second) - at > 30
-        {:error, _gone} -> false
-      end
-    end)
-  end
-
   defp clean_mailbox, do: Process.info(self(), :messages) == {:messages, []}
 end

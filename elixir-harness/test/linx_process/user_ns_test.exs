@@ -81,14 +81,36 @@ defmodule LinxProcess.UserNSTest do
     options = [namespaces: [:user, :pid, :mount, :uts], checkpoint: &LinxProcess.UserNS.map_root/1]
     {:ok, result} = LinxProcess.run(["/bin/sh", "-c", "id -u; id -g; echo $$"], options)
     IO.inspect({LinxProcess.UserNS.own_ids(), result.stdout})
-    {:ok, session} = LinxProcess.spawn(["/bin/true"], namespaces: [:user])
-    {:error, error} = LinxProcess.UserNS.map(session, uid: [{0, 0, 1}])
-    IO.puts(Exception.message(error))
     """
 
     vm = VM.start(code, user: 65_534)
     assert VM.line(vm) == ~S({{65534, 65534}, "0\n0\n1\n"})
-    assert VM.line(vm) =~ "uid_map failed"
+    assert VM.line(vm) == {:exit_status, 0}
+  end
+
+  test "rootless: a larger map is what newuidmap is asked for" do
+    directory = tmp_dir()
+    File.chmod!(directory, 0o755)
+    helper = Path.join(directory, "newuidmap")
+    File.write!(helper, ~S(#!/bin/sh
+      shift; echo "asked for $*"; exit 1))
+    File.chmod!(helper, 0o755)
+
+    code = """
+    {:ok, _} = Application.ensure_all_started(:linx_process)
+    {:ok, session} = LinxProcess.spawn(["/bin/true"], namespaces: [:user])
+    maps = [uid: [{0, 65534, 1}, {1, 100_000, 1000}]]
+    System.put_env("PATH", "")
+    {:error, error} = LinxProcess.UserNS.map(session, maps)
+    IO.puts(Exception.message(error))
+    System.put_env("PATH", #{inspect(directory)})
+    {:error, error} = LinxProcess.UserNS.map(session, [setgroups: :allow] ++ maps)
+    IO.puts(Exception.message(error))
+    """
+
+    vm = VM.start(code, user: 65_534)
+    assert VM.line(vm) =~ ~r{^uid_map failed: /proc/\d+/uid_map: eperm$}
+    assert VM.line(vm) == "uid_map failed: asked for 0 65534 1 1 100000 1000"
     assert VM.line(vm) == {:exit_status, 0}
   end
 end

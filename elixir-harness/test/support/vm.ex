@@ -6,7 +6,8 @@ defmodule TestSupport.VM do
   @doc """
   Starts a VM that evaluates the code. What it prints comes as lines by `line/1`.
 
-  With `user: id` it runs as that user, from copies that this user can read.
+  With `user: id` it runs as that user, from copies that this user can read; `env: pairs`
+  is added to its environment.
   """
   def start(code, options \\ []) do
     {paths, agent} = files(options[:user])
@@ -24,11 +25,7 @@ defmodule TestSupport.VM do
         :stderr_to_stdout,
         line: 65_536,
         args: arguments,
-        env: [
-          {to_charlist("LINX_PROCESS"), to_charlist(agent)},
-          {to_charlist("LC_ALL"), to_charlist("C.UTF-8")},
-          {to_charlist("HOME"), to_charlist("/tmp")}
-        ]
+        env: for({name, value} <- env(agent, options), do: {to_charlist(name), to_charlist(value)})
       ])
 
     {:os_pid, pid} = Port.info(port, :os_pid)
@@ -43,6 +40,11 @@ defmodule TestSupport.VM do
     after
       60_000 -> ExUnit.Assertions.flunk("the VM says nothing")
     end
+  end
+
+  defp env(agent, options) do
+    [{"LINX_PROCESS", agent}, {"LC_ALL", "C.UTF-8"}, {"HOME", "/tmp"}] ++
+      Keyword.get(options, :env, [])
   end
 
   defp files(nil), do: {[Mix.Project.compile_path()], agent()}
