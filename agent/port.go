@@ -131,11 +131,12 @@ func (p *port) flush() {
 	}
 }
 
-// closeOut tells the client that there is nothing more to read.
+// closeOut tells the client that there is nothing more to read. From then on only
+// the end of fd in is a hang-up: the client may still be writing.
 func (p *port) closeOut(l *loop) {
 	if p.out >= 0 {
 		l.forget(p.out)
 		unix.Close(p.out)
-		p.out, p.broken = -1, true
+		p.out, p.writable, p.broken = -1, false, false
 	}
 }

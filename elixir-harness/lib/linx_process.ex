@@ -42,8 +42,6 @@ defmodule LinxProcess do
   `LinxProcess.Options` lists them all.
   """
 
-  import Kernel, except: [spawn: 1]
-
   alias LinxProcess.{
     Capability,
     Error,

@@ -21,6 +21,8 @@ defmodule LinxProcess.Pool do
   # What cannot be started now is tried again after so many milliseconds.
   @retry 1_000
 
+  @default_size 4
+
   defstruct [:size, :binary, idle: %{}]
 
   @doc """
@@ -33,7 +35,10 @@ defmodule LinxProcess.Pool do
   @spec start_link(keyword()) :: GenServer.on_start()
   def start_link(options \\ []) do
     {name, options} = Keyword.split(options, [:name])
-    GenServer.start_link(__MODULE__, options, name)
+
+    with {:error, {:shutdown, error}} <- GenServer.start_link(__MODULE__, options, name) do
+      {:error, error}
+    end
   end
 
   @doc "Like `LinxProcess.spawn/2`, with an agent of the pool. `:binary` is the pool's."
@@ -79,14 +84,20 @@ defmodule LinxProcess.Pool do
 
   @impl true
   def init(options) do
-    size = Keyword.get(options, :size, 4)
+    case Enum.find(options, &(not valid?(&1))) do
+      nil ->
+        state = struct!(%__MODULE__{size: @default_size}, options)
+        {:ok, state, {:continue, :fill}}
 
-    if is_integer(size) and size > 0 do
-      {:ok, %__MODULE__{size: size, binary: options[:binary]}, {:continue, :fill}}
-    else
-      {:stop, %OptionError{key: :size, value: size, expected: "a positive integer"}}
+      {key, value} ->
+        expected = "a positive integer as :size, a path as :binary, and no other key"
+        {:stop, {:shutdown, %OptionError{key: key, value: value, expected: expected}}}
     end
   end
+
+  defp valid?({:size, size}), do: is_integer(size) and size > 0
+  defp valid?({:binary, path}), do: is_binary(path) or is_nil(path)
+  defp valid?(_unknown), do: false
 
   @impl true
   def handle_continue(:fill, state), do: {:noreply, fill(state)}

@@ -58,6 +58,7 @@ defmodule LinxProcess.Streaming do
   end
 
   # Stream.resource/3 would close the capture as it was before this element.
+  @spec fail(Capture.t(), LinxProcess.terminal()) :: no_return()
   defp fail(capture, terminal) do
     Capture.close(capture)
     raise error(terminal)

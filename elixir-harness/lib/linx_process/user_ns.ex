@@ -13,10 +13,13 @@ defmodule LinxProcess.UserNS do
   these programs, if they are there.
   """
 
-  alias LinxProcess.Error
+  alias LinxProcess.{Error, OptionError}
 
   @typedoc "`{first id inside, first id outside, how many}`"
   @type range :: {non_neg_integer(), non_neg_integer(), pos_integer()}
+
+  # An id is an unsigned 32-bit number.
+  @ids 0..0xFFFFFFFF
 
   @doc """
   Maps root inside to the user and group that this VM runs as.
@@ -36,17 +39,37 @@ defmodule LinxProcess.UserNS do
       which is where this VM is not root
 
   Errors: `{:error, %LinxProcess.Error{}}` with the stage `:setgroups`, `:uid_map` or
-  `:gid_map`, and those of `LinxProcess.await/3`. The session stays at the checkpoint.
+  `:gid_map`, `{:error, %LinxProcess.OptionError{}}`, and those of `LinxProcess.await/3`.
+  The session stays at the checkpoint.
   """
   @spec map(LinxProcess.session(), keyword()) :: :ok | {:error, term()}
   def map(session, options) do
-    with :ok <- LinxProcess.await(session, :ready),
+    with :ok <- check(options),
+         :ok <- LinxProcess.await(session, :ready),
          {:ok, pid} <- LinxProcess.host_pid(session),
          :ok <- setgroups(pid, Keyword.get(options, :setgroups, default_setgroups())),
          :ok <- write_map(pid, :uid_map, "newuidmap", options[:uid]) do
       write_map(pid, :gid_map, "newgidmap", options[:gid])
     end
   end
+
+  defp check(options) do
+    case Enum.find(options, &(not valid?(&1))) do
+      nil ->
+        :ok
+
+      {key, value} ->
+        expected = "[{inside, outside, count}] as :uid and :gid, :allow or :deny as :setgroups"
+        {:error, %OptionError{key: key, value: value, expected: expected}}
+    end
+  end
+
+  defp valid?({:setgroups, value}), do: value in [:allow, :deny]
+  defp valid?({key, [_ | _] = ranges}) when key in [:uid, :gid], do: Enum.all?(ranges, &range?/1)
+  defp valid?(_other), do: false
+
+  defp range?({inside, outside, count}) when inside in @ids and outside in @ids, do: count in @ids
+  defp range?(_other), do: false
 
   @doc """
   The effective user and group id of this VM, as the file system sees them.

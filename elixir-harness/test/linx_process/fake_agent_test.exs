@@ -20,7 +20,9 @@ defmodule LinxProcess.FakeAgentTest do
     assert context |> start([{:sh, "kill -9 $$"}]) |> only_terminal() == {:error, :agent_died}
 
     for n <- 1..3 do
-      steps = Enum.take(FakeAgent.up_to_running(), n) ++ [{:sh, "exit 1"}]
+      # It reads the request first: a port that cannot write it loses what it was told.
+      request = {:read, FakeAgent.frame_size({:spawn, %{argv: ["/bin/true"]}})}
+      steps = [request | Enum.take(FakeAgent.up_to_running(), n)] ++ [{:sh, "exit 1"}]
       session = start(context, steps)
       assert length(events(session)) == n + 1
       assert LinxProcess.wait(session) == {:error, :agent_died}
@@ -92,6 +94,18 @@ defmodule LinxProcess.FakeAgentTest do
     # This is EPIPE for the port, which the session learns from the port.
     assert LinxProcess.pty_write(session, "x") in [:ok, {:error, :ended}]
     assert only_terminal(session) == {:error, :agent_died}
+    OS.kill(agent)
+  end
+
+  test "one that goes away in the middle of a write", context do
+    steps = FakeAgent.up_to_running() ++ [{:read, 100_000}, {:sh, "exec 3<&-; exec sleep 1000"}]
+    session = start(context, steps, stdio: :pty)
+    assert LinxProcess.await(session, :running) == :ok
+    {:ok, %{agent_pid: agent}} = LinxProcess.info(session)
+    # Far more than the pipe holds: most of it waits when the other end closes.
+    assert LinxProcess.pty_write(session, String.duplicate("x", 1_500_000)) == :ok
+    assert only_terminal(session) == {:error, :agent_died}
+    assert {:ok, %{state: :ended, queued: _any}} = LinxProcess.info(session)
     OS.kill(agent)
   end
 

@@ -84,6 +84,8 @@ defmodule LinxProcess.PoolTest do
   test "what cannot be" do
     Process.flag(:trap_exit, true)
     assert {:error, %OptionError{key: :size}} = Pool.start_link(size: 0)
+    assert {:error, %OptionError{key: :binary}} = Pool.start_link(binary: 1)
+    assert {:error, %OptionError{key: :colour}} = Pool.start_link(size: 1, colour: :red)
     pool = pool(size: 1)
     assert {:error, %OptionError{key: :argv}} = Pool.spawn(pool, [])
     assert {:error, %OptionError{key: :target}} = Pool.enter(pool, -1, ["x"])

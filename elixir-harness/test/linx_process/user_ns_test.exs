@@ -1,7 +1,7 @@
 defmodule LinxProcess.UserNSTest do
   use TestSupport.Case, async: true
 
-  alias LinxProcess.{Error, UserNS}
+  alias LinxProcess.{Error, OptionError, UserNS}
 
   defp start(argv \\ ["/bin/sleep", "1000"]) do
     {:ok, session} = LinxProcess.spawn(argv, namespaces: [:user])
@@ -62,6 +62,18 @@ defmodule LinxProcess.UserNSTest do
     assert UserNS.map_root(session) == :ok
     # Only once, says the kernel.
     assert {:error, %Error{stage: :uid_map}} = UserNS.map_root(session)
+    assert {:aborted, _pid} = LinxProcess.stop(session)
+  end
+
+  test "what cannot be asked for names its key" do
+    {session, pid} = start()
+
+    for option <- [uid_map: [{0, 0, 1}], uid: [], uid: [{0, 1}], gid: [{-1, 0, 1}], setgroups: true] do
+      key = elem(option, 0)
+      assert {:error, %OptionError{key: ^key}} = UserNS.map(session, [option])
+    end
+
+    assert map(pid, "uid_map") == []
     assert {:aborted, _pid} = LinxProcess.stop(session)
   end
 
