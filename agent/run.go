@@ -110,6 +110,9 @@ func watchTermination(l *loop, f func()) error {
 		return fmt.Errorf("eventfd: %w", err)
 	}
 	signals := make(chan os.Signal, 1)
+	// The runtime would print its stacks for the quit key of a terminal that the
+	// agent shares with the workload.
+	signal.Ignore(unix.SIGQUIT)
 	for _, s := range []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP} {
 		// What the agent was started to ignore, as under nohup(1), stays so.
 		if !signal.Ignored(s) {

@@ -153,7 +153,7 @@ func TestStartFails(t *testing.T) {
 func TestAgentDies(t *testing.T) {
 	t.Run("by a signal", func(t *testing.T) {
 		s := start(t, Options{})
-		shell(t, s, "sleep 1000")
+		shell(t, s, "exec sleep 1000")
 		ctx := limited(t)
 		if err := s.AwaitRunning(ctx); err != nil {
 			t.Fatal(err)
@@ -186,7 +186,7 @@ func TestAgentDies(t *testing.T) {
 
 func TestHangupLeavesTheRestToThePolicy(t *testing.T) {
 	s := start(t, Options{})
-	shell(t, s, "sleep 1000")
+	shell(t, s, "exec sleep 1000")
 	ctx := limited(t)
 	if err := s.AwaitRunning(ctx); err != nil {
 		t.Fatal(err)
@@ -221,7 +221,7 @@ func TestCloseEndsTheAgent(t *testing.T) {
 			}
 		},
 		"while it runs": func(t *testing.T, s *Session) {
-			shell(t, s, "sleep 1000")
+			shell(t, s, "exec sleep 1000")
 			if err := s.AwaitRunning(t.Context()); err != nil {
 				t.Error(err)
 			}

@@ -26,7 +26,7 @@ func testMain(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	agentPath = filepath.Join(dir, "linx-process")
-	build := exec.Command("go", "build", "-o", agentPath, "github.com/linxprocess/linx-process/cmd/linx-process")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", agentPath, "github.com/linxprocess/linx-process/cmd/linx-process")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the agent: %v\n%s", err, out)

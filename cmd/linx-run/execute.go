@@ -11,6 +11,7 @@ import (
 	"github.com/linxprocess/linx-process/client"
 	"github.com/linxprocess/linx-process/proto"
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
 // runner is one session.
@@ -31,8 +32,9 @@ func execute(p *plan) (int, error) {
 	defer screen.restore()
 	r := &runner{
 		plan: p, pty: p.request.Stdio.PTY,
-		screen: screen, messages: &messages{terminal: screen},
-		signals: newSignals(p.request.Stdio.PTY, screen),
+		screen:   screen,
+		messages: &messages{terminal: screen, onTerminal: term.IsTerminal(2)},
+		signals:  newSignals(p.request.Stdio.PTY, screen),
 	}
 	if err := r.start(); err != nil {
 		return exitFailed, err

@@ -41,7 +41,7 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	built = dir
-	build := exec.Command("go", "build", "-ldflags", "-X main.version=of-the-test", "-o", dir+"/", "../linx-process", ".")
+	build := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.version=of-the-test", "-o", dir+"/", "../linx-process", ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
@@ -54,8 +54,8 @@ func linxRun() string { return filepath.Join(built, "linx-run") }
 
 const workloadName = "workload"
 
-// workload prints each signal of termination that it gets, and each line that it
-// reads. It exits with status 7 on the line "end".
+// workload prints each line that it reads, and each signal of termination that it
+// gets. It exits with status 7 on the line "end".
 func workload() {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, termination...)
@@ -65,7 +65,6 @@ func workload() {
 			lines <- in.Text()
 		}
 	}()
-	fmt.Println("ready")
 	for {
 		select {
 		case sig := <-signals:

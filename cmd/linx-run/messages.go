@@ -10,13 +10,15 @@ import (
 
 // messages writes lines to stderr while the command runs, from any goroutine.
 type messages struct {
-	mu       sync.Mutex
-	terminal *terminal
+	terminal   *terminal
+	onTerminal bool // stderr is one
+
+	mu sync.Mutex
 }
 
 func (m *messages) line(format string, args ...any) {
 	end := "\n"
-	if m.terminal.isRaw() {
+	if m.onTerminal && m.terminal.isRaw() {
 		end = "\r\n"
 	}
 	m.mu.Lock()

@@ -39,20 +39,21 @@ func (o *options) plan() (*plan, error) {
 		}
 		p.programs = append(p.programs, program)
 	}
-	p.request = o.request(os.Environ())
+	p.request = o.request(os.Environ(), term.IsTerminal(0) && term.IsTerminal(1))
 	p.request.Argv = slices.Clone(o.argv)
 	p.request.Argv[0], err = o.resolve(p.request.Env)
 	return p, err
 }
 
-// request is all of the request but argv.
-func (o *options) request(environment []string) proto.Request {
+// request is all of the request but argv. interactive tells that the command gets a
+// terminal of its own where the options do not say.
+func (o *options) request(environment []string, interactive bool) proto.Request {
 	r := proto.Request{
 		Namespaces: o.namespaces,
 		Cwd:        o.cwd,
 		NoNewPrivs: o.noNewPrivs,
 		Orphan:     o.orphan,
-		Stdio:      proto.Stdio{PTY: o.wantsPTY()},
+		Stdio:      proto.Stdio{PTY: o.pty || interactive && !o.noPTY},
 		Env:        o.environment(environment),
 	}
 	if o.enter != 0 {
@@ -66,12 +67,6 @@ func (o *options) request(environment []string) proto.Request {
 		r.Namespaces = append([]proto.Namespace{proto.User}, r.Namespaces...)
 	}
 	return r
-}
-
-// wantsPTY tells whether the command gets a terminal of its own.
-func (o *options) wantsPTY() bool {
-	interactive := term.IsTerminal(0) && term.IsTerminal(1)
-	return o.pty || !o.noPTY && interactive
 }
 
 // environment is what the options make of the one that linx-run has; nil where

@@ -63,8 +63,22 @@ func TestRequest(t *testing.T) {
 			},
 		},
 	} {
-		if got := c.o.request(nil); !reflect.DeepEqual(got, c.want) {
+		if got := c.o.request(nil, false); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestWhoGetsATerminal(t *testing.T) {
+	for _, c := range []struct{ pty, noPTY, interactive, want bool }{
+		{false, false, false, false},
+		{false, false, true, true},
+		{true, false, false, true},
+		{false, true, true, false},
+	} {
+		o := options{pty: c.pty, noPTY: c.noPTY}
+		if got := o.request(nil, c.interactive).Stdio.PTY; got != c.want {
+			t.Errorf("%+v: %t", c, got)
 		}
 	}
 }
@@ -124,7 +138,7 @@ func TestExpectedCapSets(t *testing.T) {
 		"enter, the same":      {options{enter: self}, own},
 		"enter, another named": {options{enter: self, namespaces: []proto.Namespace{proto.Net}}, own},
 	} {
-		p := plan{options: &c.o, request: c.o.request(nil)}
+		p := plan{options: &c.o, request: c.o.request(nil, false)}
 		if got, err := p.expectedCapSets(); err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v, want %+v", name, got, err, c.want)
 		}

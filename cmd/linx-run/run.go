@@ -10,7 +10,7 @@ var version = "unknown"
 
 // run does what the arguments say and returns the exit status. What went wrong is
 // said on stderr, in one line.
-func run(args []string) (code int) {
+func run(args []string) int {
 	code, err := do(args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "linx-run:", err)

@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -19,71 +15,6 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
-
-// result is how a run of linx-run ended.
-type result struct {
-	code           int
-	stdout, stderr string
-}
-
-// command is linx-run in a session of its own, without a terminal.
-func command(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), linxRun(), args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.WaitDelay = patience
-	return cmd
-}
-
-func finish(t *testing.T, cmd *exec.Cmd) result {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
-}
-
-// want runs linx-run and compares how it ends.
-func want(t *testing.T, code int, stdout, stderr string, args ...string) {
-	t.Helper()
-	got := finish(t, command(t, args...))
-	if got != (result{code, stdout, stderr}) {
-		t.Errorf("linx-run %q\ngot  %+v\nwant %+v", args, got, result{code, stdout, stderr})
-	}
-}
-
-// needsUserNamespaces skips a test where the kernel refuses them to an ordinary
-// user; with MUST_WORK=1 that is a failure.
-func needsUserNamespaces(t *testing.T, who *syscall.Credential) {
-	t.Helper()
-	cmd := exec.Command("/bin/true")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER, Credential: who}
-	err := cmd.Run()
-	switch {
-	case err == nil:
-	case os.Getenv("MUST_WORK") == "1":
-		t.Fatalf("no user namespace: %v", err)
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EACCES):
-		t.Skipf("no user namespace: %v", err)
-	default:
-		t.Fatal(err)
-	}
-}
-
-func needsRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("MUST_WORK") == "1" {
-		t.Fatal("not root")
-	}
-	t.Skip("not root")
-}
 
 func TestExitStatus(t *testing.T) {
 	dir := t.TempDir()
@@ -220,14 +151,14 @@ func TestMapRoot(t *testing.T) {
 		want(t, 0, single(0, os.Getegid(), "allow"), "", maps...)
 	})
 	t.Run("as a user", func(t *testing.T) {
-		who := &syscall.Credential{Uid: 12345, Gid: 23456, Groups: []uint32{}}
-		if os.Geteuid() != 0 {
-			who = &syscall.Credential{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid()), NoSetGroups: true}
-		}
-		needsUserNamespaces(t, who)
 		cmd := command(t, maps...)
-		cmd.SysProcAttr.Credential = who
-		if got := finish(t, cmd); got != (result{0, single(int(who.Uid), int(who.Gid), "deny"), ""}) {
+		uid, gid := os.Geteuid(), os.Getegid()
+		if uid == 0 {
+			uid, gid = 12345, 23456
+			cmd.SysProcAttr.Credential = &syscall.Credential{Uid: 12345, Gid: 23456}
+		}
+		needsUserNamespaces(t, cmd.SysProcAttr.Credential)
+		if got := finish(t, cmd); got != (result{0, single(uid, gid, "deny"), ""}) {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -327,162 +258,9 @@ func TestNoNewPrivs(t *testing.T) {
 	want(t, 0, "NoNewPrivs:\t0\n", "", "grep", "NoNewPrivs", "/proc/self/status")
 }
 
-// running is a linx-run in the background whose command has said "ready".
-type running struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	stdin  io.WriteCloser
-	lines  *bufio.Scanner
-	stderr bytes.Buffer
-}
-
-func launch(t *testing.T, args ...string) *running {
-	t.Helper()
-	return launchAs(t, linxRun(), args...)
-}
-
-// launchAs is launch of a program that becomes linx-run.
-func launchAs(t *testing.T, program string, args ...string) *running {
-	t.Helper()
-	r := &running{t: t, cmd: command(t, args...)}
-	r.cmd.Path = program
-	var err error
-	if r.stdin, err = r.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := r.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.lines = bufio.NewScanner(stdout)
-	r.cmd.Stderr = &r.stderr
-	if err := r.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if r.cmd.ProcessState == nil {
-			_ = r.cmd.Process.Kill()
-			_ = r.cmd.Wait()
-		}
-	})
-	r.expect("ready")
-	return r
-}
-
-func (r *running) expect(line string) {
-	r.t.Helper()
-	if !r.lines.Scan() || r.lines.Text() != line {
-		r.t.Fatalf("line %q, want %q; stderr: %s", r.lines.Text(), line, r.stderr.String())
-	}
-}
-
-func (r *running) signal(sig os.Signal) {
-	r.t.Helper()
-	if err := r.cmd.Process.Signal(sig); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-// end waits for linx-run and compares its exit status. There must be no more
-// output.
-func (r *running) end(code int) {
-	r.t.Helper()
-	for r.lines.Scan() {
-		r.t.Errorf("unexpected line %q", r.lines.Text())
-	}
-	_ = r.cmd.Wait() // its error is the exit status
-	if got := r.cmd.ProcessState.ExitCode(); got != code {
-		r.t.Errorf("exit status %d, want %d; stderr: %s", got, code, r.stderr.String())
-	}
-}
-
-// self is the test binary as a workload.
-func self(t *testing.T) string {
-	t.Helper()
-	name, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
-func TestSignalsAreForwarded(t *testing.T) {
-	r := launch(t, self(t), workloadName)
-	for _, sig := range termination {
-		r.signal(sig)
-		r.expect("signal " + unix.SignalName(sig.(syscall.Signal)))
-	}
-	fmt.Fprintln(r.stdin, "end")
-	r.expect("line end")
-	r.end(7)
-}
-
-func TestSignalEndsTheCommand(t *testing.T) {
-	r := launch(t, "sh", "-c", "echo ready; exec sleep 1000")
-	r.signal(unix.SIGTERM)
-	r.end(128 + 15)
-}
-
-// The kernel does not give such a signal to the first process of a pid namespace.
-func TestSignalEndsTheFirstProcessOfANamespace(t *testing.T) {
-	needsUserNamespaces(t, nil)
-	r := launch(t, "--ns", "user,pid", "sh", "-c", "echo ready; exec sleep 1000")
-	r.signal(unix.SIGTERM)
-	r.end(128 + 9)
-}
-
-func TestSignalReachesAFirstProcessThatHandlesIt(t *testing.T) {
-	needsUserNamespaces(t, nil)
-	r := launch(t, "--ns", "user,pid", self(t), workloadName)
-	r.signal(unix.SIGTERM)
-	r.expect("signal SIGTERM")
-	fmt.Fprintln(r.stdin, "end")
-	r.expect("line end")
-	r.end(7)
-}
-
-// As by nohup(1).
-func TestIgnoredSignalsStayIgnored(t *testing.T) {
-	nohup := filepath.Join(t.TempDir(), "nohup")
-	script := "#!/bin/sh\ntrap '' HUP\nexec " + linxRun() + ` "$@"` + "\n"
-	if err := os.WriteFile(nohup, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	r := launchAs(t, nohup, self(t), workloadName)
-	r.signal(unix.SIGHUP)
-	r.signal(unix.SIGTERM)
-	r.expect("signal SIGTERM")
-	fmt.Fprintln(r.stdin, "end")
-	r.expect("line end")
-	r.end(7)
-}
-
-func TestDeathOfLinxRunEndsTheCommand(t *testing.T) {
-	r := launch(t, "--orphan", "kill:60000", self(t), workloadName)
-	if err := r.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	r.expect("signal SIGTERM")
-	fmt.Fprintln(r.stdin, "end")
-	r.expect("line end")
-	r.end(-1)
-}
-
-func TestLinger(t *testing.T) {
-	r := launch(t, "--orphan", "linger", self(t), workloadName)
-	if err := r.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintln(r.stdin, "still here")
-	r.expect("line still here")
-	fmt.Fprintln(r.stdin, "end")
-	r.expect("line end")
-	r.end(-1)
-}
-
 func TestEnter(t *testing.T) {
 	needsUserNamespaces(t, nil)
-	target := launch(t, "--ns", "user,uts,net,pid", "--map-root", "sh", "-c", "echo ready; read x")
+	target := launch(t, "ready", "--ns", "user,uts,net,pid", "--map-root", "cat")
 	pid := childOf(t, childOf(t, target.cmd.Process.Pid))
 	const links = "cd /proc/%s/ns && readlink user uts net"
 	there := finish(t, command(t, "sh", "-c", fmt.Sprintf(links, strconv.Itoa(pid))))
@@ -500,23 +278,9 @@ func TestEnter(t *testing.T) {
 			t.Errorf("pid %q in a namespace of a few processes", lines[0])
 		}
 	}
-	fmt.Fprintln(target.stdin)
+	target.stdin.Close()
 	target.end(0)
 
 	want(t, 125, "", fmt.Sprintf("linx-run: --enter %d: open_ns_proc: no such process; is the process still alive?\n", pid),
 		"--enter", strconv.Itoa(pid), "/bin/true")
-}
-
-// childOf is the only child of a process.
-func childOf(t *testing.T, pid int) int {
-	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	child, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil {
-		t.Fatalf("children of %d: %q", pid, b)
-	}
-	return child
 }

@@ -84,6 +84,9 @@ defmodule LinxProcess do
           {:error,
            :ended | :not_at_checkpoint | :no_pty | :no_request | :busy | :noproc | :noconnection}
 
+  # What erlang:send_after/3 takes, and what would end the session if it did not.
+  defguardp is_timeout(timeout) when timeout == :infinity or timeout in 0..0xFFFFFFFF
+
   # Starting
 
   @doc """
@@ -289,7 +292,9 @@ defmodule LinxProcess do
   any more: it ended longer than `:retain` milliseconds ago.
   """
   @spec wait(session(), timeout()) :: terminal() | {:error, :timeout | :noproc}
-  def wait(session, timeout \\ :infinity), do: call(session, {:await, :ended, timeout})
+  def wait(session, timeout \\ :infinity) when is_timeout(timeout) do
+    call(session, {:await, :ended, timeout})
+  end
 
   @doc """
   Waits until a session has got as far as `:spawned`, `:ready` or `:running`.
@@ -299,7 +304,8 @@ defmodule LinxProcess do
   """
   @spec await(session(), :spawned | :ready | :running, timeout()) ::
           :ok | {:error, {:ended, terminal()} | :timeout | :noproc | :noconnection}
-  def await(session, state, timeout \\ :infinity) when state in [:spawned, :ready, :running] do
+  def await(session, state, timeout \\ :infinity)
+      when state in [:spawned, :ready, :running] and is_timeout(timeout) do
     call(session, {:await, state, timeout})
   end
 
@@ -308,7 +314,9 @@ defmodule LinxProcess do
   SIGTERM, and SIGKILL after `grace` milliseconds.
   """
   @spec stop(session(), non_neg_integer()) :: terminal() | {:error, :noproc}
-  def stop(session, grace \\ 5_000), do: call(session, {:stop, grace})
+  def stop(session, grace \\ 5_000) when is_timeout(grace) and grace != :infinity do
+    call(session, {:stop, grace})
+  end
 
   # Asking
 

@@ -14,4 +14,5 @@ defmodule LinxProcess.DocTest do
   doctest LinxProcess.Result
   doctest LinxProcess.Signal
   doctest LinxProcess.UserNS
+  doctest LinxProcess.Waiters
 end

@@ -64,10 +64,15 @@ defmodule LinxProcess.Capture do
   defp check(_key, nil), do: true
   defp check(:stderr, value) when value in [:capture, :inherit, :devnull], do: true
   defp check(:stderr, _value), do: {false, ":capture, :inherit or :devnull"}
-  defp check(:input, value) when is_binary(value) or is_list(value), do: true
-  defp check(:input, _value), do: {false, "iodata"}
+  defp check(:input, value), do: iodata?(value) or {false, "iodata"}
   defp check(:checkpoint, value) when is_function(value, 1), do: true
   defp check(:checkpoint, _value), do: {false, "a function of the session"}
+
+  defp iodata?(value) do
+    is_binary(value) or (is_list(value) and IO.iodata_length(value) >= 0)
+  rescue
+    ArgumentError -> false
+  end
 
   defp check_taken(options) do
     case Enum.find(options, fn {key, _value} -> key in @taken end) do

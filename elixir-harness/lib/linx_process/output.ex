@@ -9,7 +9,8 @@ defmodule LinxProcess.Output do
   A socket is no pipe: a workload that opens `/dev/stdout` by name gets ENXIO.
 
   The sockets belong to the process that opens them and go away with it. Their files
-  live in a directory of mode 0700 from `open/1` until `accept/1`.
+  live in a directory of mode 0700 from `open/1` until `accept/1`; a janitor, a process
+  that does nothing else, removes it when the opener dies in between.
   """
 
   alias LinxProcess.Error
@@ -29,7 +30,7 @@ defmodule LinxProcess.Output do
   # The agent connects before it says that the child exists.
   @accept_timeout 5_000
 
-  defstruct directory: nil, listeners: [], sockets: %{}, armed: [], drained: 0
+  defstruct directory: nil, janitor: nil, listeners: [], sockets: %{}, armed: [], drained: 0
 
   @type stream :: :stdin | :stdout | :stderr
 
@@ -41,7 +42,8 @@ defmodule LinxProcess.Output do
   """
   @type t :: %__MODULE__{
           directory: Path.t() | nil,
-          listeners: [{stream(), :gen_tcp.socket()}],
+          janitor: pid() | nil,
+          listeners: [{stream(), Path.t(), :gen_tcp.socket()}],
           sockets: %{:gen_tcp.socket() => stream()},
           armed: [:gen_tcp.socket()],
           drained: non_neg_integer()
@@ -51,8 +53,20 @@ defmodule LinxProcess.Output do
   @spec open([stream()]) :: {:ok, t(), keyword()} | {:error, Error.t()}
   def open(streams) do
     with {:ok, directory} <- make_directory() do
-      listen(streams, %__MODULE__{directory: directory}, [])
+      output = %__MODULE__{directory: directory, janitor: start_janitor(directory, self())}
+      listen(streams, output, [])
     end
+  end
+
+  defp start_janitor(directory, opener) do
+    spawn(fn ->
+      monitor = Process.monitor(opener)
+
+      receive do
+        {:DOWN, ^monitor, :process, _pid, _reason} -> File.rm_rf(directory)
+        :done -> :ok
+      end
+    end)
   end
 
   defp make_directory do
@@ -74,7 +88,7 @@ defmodule LinxProcess.Output do
 
     case listen(path) do
       {:ok, listener} ->
-        output = %{output | listeners: [{stream, listener} | output.listeners]}
+        output = %{output | listeners: [{stream, path, listener} | output.listeners]}
         listen(streams, output, [{stream, {:connect_unix, path}} | directives])
 
       {:error, error} ->
@@ -100,10 +114,10 @@ defmodule LinxProcess.Output do
   @spec accept(t()) :: {:ok, t()} | {:error, Error.t()}
   def accept(%__MODULE__{listeners: []} = output), do: {:ok, remove_directory(output)}
 
-  def accept(%__MODULE__{listeners: [{stream, listener} | listeners]} = output) do
+  def accept(%__MODULE__{listeners: [{stream, path, listener} | listeners]} = output) do
     case :gen_tcp.accept(listener, @accept_timeout) do
       {:ok, socket} ->
-        :gen_tcp.close(listener)
+        forget(path, listener)
         sockets = Map.put(output.sockets, socket, stream)
         accept(%{output | listeners: listeners, sockets: sockets})
 
@@ -112,11 +126,17 @@ defmodule LinxProcess.Output do
     end
   end
 
+  defp forget(path, listener) do
+    :gen_tcp.close(listener)
+    File.rm(path)
+  end
+
   defp remove_directory(%__MODULE__{directory: nil} = output), do: output
 
   defp remove_directory(%__MODULE__{directory: directory} = output) do
-    File.rm_rf(directory)
-    %{output | directory: nil}
+    File.rmdir(directory)
+    send(output.janitor, :done)
+    %{output | directory: nil, janitor: nil}
   end
 
   @doc """
@@ -222,7 +242,7 @@ defmodule LinxProcess.Output do
   @doc "Closes whatever is open and forgets the messages that are still here."
   @spec close(t()) :: :ok
   def close(%__MODULE__{} = output) do
-    for {_stream, listener} <- output.listeners, do: :gen_tcp.close(listener)
+    for {_stream, path, listener} <- output.listeners, do: forget(path, listener)
 
     for {socket, _stream} <- output.sockets do
       :gen_tcp.close(socket)

@@ -15,7 +15,18 @@ defmodule LinxProcess.Session do
 
   use GenServer, restart: :temporary
 
-  alias LinxProcess.{Binary, Error, Info, Machine, Options, Outbox, Protocol, Sessions}
+  alias LinxProcess.{
+    AgentPort,
+    Binary,
+    Error,
+    Info,
+    Machine,
+    Options,
+    Outbox,
+    Protocol,
+    Sessions,
+    Waiters
+  }
 
   # Large input is cut into frames of this many bytes. The agent takes a frame whole or
   # not at all, so small ones lose less when its buffer is full.
@@ -37,7 +48,7 @@ defmodule LinxProcess.Session do
     :terminal,
     machine: Machine.new(),
     run_ms: 0,
-    waiters: [],
+    waiters: Waiters.new(),
     supervised: false,
     stopping: false
   ]
@@ -86,7 +97,7 @@ defmodule LinxProcess.Session do
 
     with {:ok, frame} <- frame(what),
          {:ok, path} <- Binary.find(binary(what)),
-         {:ok, port} <- open(path) do
+         {:ok, port} <- AgentPort.open(path) do
       {:ok, begin(what, frame, %__MODULE__{port: port, supervised: supervised})}
     else
       # A shutdown, so that nothing is logged: the caller has the error.
@@ -103,15 +114,6 @@ defmodule LinxProcess.Session do
   defp binary({:idle, options}), do: options[:binary]
   defp binary(%Options{binary: binary}), do: binary
 
-  defp open(path) do
-    options = [:binary, :nouse_stdio, {:packet, 4}, :exit_status, args: []]
-    {:ok, Port.open({:spawn_executable, path}, options)}
-  rescue
-    # open_port/2 raises an error with the name of an errno, such as :emfile.
-    exception in [ErlangError, ArgumentError, SystemLimitError] ->
-      {:error, Error.new(:binary, nil, "#{path}: #{Exception.message(exception)}")}
-  end
-
   defp begin({:idle, options}, nil, state), do: watch_owner(state, options[:owner])
 
   defp begin(%Options{request: request} = options, frame, state) do
@@ -124,7 +126,7 @@ defmodule LinxProcess.Session do
   end
 
   defp check_port(port) do
-    if Port.info(port), do: :ok, else: {:error, Error.wrap(:agent_died)}
+    if AgentPort.open?(port), do: :ok, else: {:error, Error.wrap(:agent_died)}
   end
 
   defp write_request(outbox, frame) do
@@ -167,7 +169,7 @@ defmodule LinxProcess.Session do
 
   def handle_call({:await, wanted, timeout}, from, state) do
     if Machine.reached?(state.machine.state, wanted) do
-      {:reply, answer(wanted, state), state}
+      {:reply, Waiters.answer(wanted, state.terminal), state}
     else
       {:noreply, wait(state, wanted, from, timeout)}
     end
@@ -249,12 +251,14 @@ defmodule LinxProcess.Session do
   end
 
   defp step({:stop, :grace_over}, state), do: kill(state)
-  defp step({:stop, :give_up}, state), do: finish(state, {:error, :agent_died})
 
-  defp step({:waiter_timeout, from}, state) do
-    {late, waiters} = Enum.split_with(state.waiters, fn {_wanted, waiter} -> waiter == from end)
-    for {_wanted, waiter} <- late, do: GenServer.reply(waiter, {:error, :timeout})
-    %{state | waiters: waiters}
+  defp step({:stop, :give_up}, state) do
+    AgentPort.kill(state.port)
+    finish(state, {:error, :agent_died})
+  end
+
+  defp step({Waiters, :timeout, from}, state) do
+    %{state | waiters: Waiters.timeout(state.waiters, from)}
   end
 
   defp step(_message, state), do: state
@@ -337,28 +341,13 @@ defmodule LinxProcess.Session do
     end
   end
 
-  # Waiting
-
   defp wait(state, wanted, from, timeout) do
-    if timeout != :infinity, do: Process.send_after(self(), {:waiter_timeout, from}, timeout)
-    %{state | waiters: [{wanted, from} | state.waiters]}
+    %{state | waiters: Waiters.add(state.waiters, wanted, from, timeout)}
   end
 
-  defp answer_waiters(%{waiters: []} = state), do: state
-
-  defp answer_waiters(state) do
-    {reached, waiters} =
-      Enum.split_with(state.waiters, fn {wanted, _from} ->
-        Machine.reached?(state.machine.state, wanted)
-      end)
-
-    for {wanted, from} <- reached, do: GenServer.reply(from, answer(wanted, state))
-    %{state | waiters: waiters}
+  defp answer_waiters(%{machine: machine, terminal: terminal} = state) do
+    %{state | waiters: Waiters.reached(state.waiters, machine.state, terminal)}
   end
-
-  defp answer(:ended, state), do: state.terminal
-  defp answer(_wanted, %{terminal: nil}), do: :ok
-  defp answer(_wanted, %{terminal: terminal}), do: {:error, {:ended, terminal}}
 
   # The end
 
@@ -389,7 +378,7 @@ defmodule LinxProcess.Session do
   end
 
   defp finish(state, terminal) do
-    if Port.info(state.port), do: close(state.port)
+    AgentPort.close(state.port)
     Sessions.unregister()
 
     state = %{
@@ -401,13 +390,6 @@ defmodule LinxProcess.Session do
 
     tell(state, terminal)
     answer_waiters(state)
-  end
-
-  # The port may be gone between the question and the act.
-  defp close(port) do
-    Port.close(port)
-  rescue
-    ArgumentError -> true
   end
 
   defp leave(%{supervised: true, stopping: true} = state), do: {:stop, :normal, state}
@@ -460,7 +442,7 @@ defmodule LinxProcess.Session do
       argv: request && request.argv,
       host_pid: state.host_pid,
       inner_pid: state.inner_pid,
-      agent_pid: agent_pid(state.port),
+      agent_pid: AgentPort.os_pid(state.port),
       owner: state.owner,
       terminal: state.terminal,
       run_ms: run_ms(state),
@@ -470,13 +452,6 @@ defmodule LinxProcess.Session do
 
   defp queued(nil), do: 0
   defp queued(%Outbox{queued: queued}), do: queued
-
-  defp agent_pid(port) do
-    case Port.info(port, :os_pid) do
-      {:os_pid, pid} -> pid
-      nil -> nil
-    end
-  end
 
   defp run_ms(%{terminal: terminal, run_ms: run_ms}) when terminal != nil, do: run_ms
   defp run_ms(%{running_at: nil}), do: 0

@@ -205,11 +205,19 @@ defmodule LinxProcess.FakeAgentTest do
     for <<size::32, frame::binary-size(size) <- bytes>>, do: :erlang.binary_to_term(frame)
   end
 
-  test "one that ignores being told to stop is given up", context do
-    session = start(context, FakeAgent.up_to_running() ++ [{:sh, "exec sleep 1000"}])
+  test "one that does not react when it is told to stop is killed", context do
+    session =
+      start(context, FakeAgent.up_to_running() ++ [{:sh, "exec sleep 1000"}],
+        stdio: :pty,
+        owner: nil
+      )
+
     assert LinxProcess.await(session, :running) == :ok
     {:ok, %{agent_pid: agent}} = LinxProcess.info(session)
+    # It has more to read than its pipe holds, so the port cannot just be closed.
+    assert LinxProcess.pty_write(session, String.duplicate("x", 1_000_000)) == :ok
     assert LinxProcess.stop(session, 0) == {:error, :agent_died}
-    OS.kill(agent)
+    eventually(fn -> not OS.alive?(agent) end)
+    eventually(fn -> match?({:ok, %{agent_pid: nil}}, LinxProcess.info(session)) end)
   end
 end

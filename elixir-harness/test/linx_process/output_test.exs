@@ -47,6 +47,22 @@ defmodule LinxProcess.OutputTest do
     refute File.exists?(Path.dirname(path))
   end
 
+  test "and gone when who opened them is killed before" do
+    test = self()
+
+    {opener, monitor} =
+      spawn_monitor(fn ->
+        send(test, Output.open([:stdout, :stderr]))
+        receive do: (:never -> :ok)
+      end)
+
+    assert_receive {:ok, _output, [{_stream, {:connect_unix, path}} | _others]}, deadline()
+    assert File.exists?(path)
+    Process.exit(opener, :kill)
+    assert_receive {:DOWN, ^monitor, :process, ^opener, :killed}, deadline()
+    eventually(fn -> not File.exists?(Path.dirname(path)) end)
+  end
+
   test "one chunk comes for one demand" do
     {output, socket, _path} = open()
     :ok = :gen_tcp.send(socket, "one")

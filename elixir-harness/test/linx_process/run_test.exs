@@ -87,6 +87,7 @@ defmodule LinxProcess.RunTest do
           max_bytes: "1",
           stderr: :stdout,
           input: 1,
+          input: [:no_byte],
           checkpoint: fn -> :ok end,
           stdio: :pty,
           owner: self(),

@@ -192,6 +192,18 @@ defmodule LinxProcess.SessionTest do
       assert {:aborted, _pid} = LinxProcess.stop(session)
     end
 
+    test "takes no time that there is not, and the session does not mind" do
+      {:ok, session} = LinxProcess.spawn(@sleep)
+
+      for bad <- [-1, 1.5, :never, 0x100000000] do
+        assert_raise FunctionClauseError, fn -> LinxProcess.wait(session, bad) end
+        assert_raise FunctionClauseError, fn -> LinxProcess.await(session, :ready, bad) end
+        assert_raise FunctionClauseError, fn -> LinxProcess.stop(session, bad) end
+      end
+
+      assert {:aborted, _pid} = LinxProcess.stop(session)
+    end
+
     test "many wait, and all get the same" do
       {:ok, session} = LinxProcess.spawn(["/bin/sh", "-c", "exit 7"])
       waiters = for _ <- 1..20, do: Task.async(fn -> LinxProcess.wait(session) end)

@@ -35,7 +35,7 @@ defmodule LinxProcess.StressTest do
         {:ok, session} = LinxProcess.spawn(argv, stdio: :pty, auto_proceed: true, retain: 1_000)
         hammer(session, data)
       end,
-      max_concurrency: 8,
+      max_concurrency: 4,
       timeout: :infinity
     )
     |> Enum.each(&assert(&1 == {:ok, {:exited, 0}}))

@@ -7,7 +7,8 @@ defmodule TestSupport.Cluster do
 
   import ExUnit.Callbacks, only: [on_exit: 1]
 
-  @cookie "linx_process_test"
+  # A node that is killed must not make the others part with each other.
+  @arguments ~w(-setcookie linx_process_test -kernel prevent_overlapping_partitions false)
 
   @doc "Starts an epmd, and that many nodes that are connected with each other."
   def start(count) do
@@ -26,7 +27,7 @@ defmodule TestSupport.Cluster do
         host: ~c"127.0.0.1",
         longnames: true,
         connection: :standard_io,
-        args: [~c"-setcookie", to_charlist(@cookie)],
+        args: Enum.map(@arguments, &to_charlist/1),
         env: [{~c"ERL_EPMD_PORT", to_charlist(epmd_port)}]
       })
 
