@@ -123,7 +123,7 @@ func hold(t testing.TB, agent int) *held {
 		h.listener, err = unix.PidfdGetfd(pidfd, listenerFD, 0)
 		return err == nil
 	})
-	t.Cleanup(func() { unix.Close(h.listener) })
+	t.Cleanup(h.close)
 	if !h.receive() {
 		t.Fatal("the agent is gone")
 	}
@@ -152,6 +152,14 @@ func (h *held) receive() bool {
 		default:
 			return false
 		}
+	}
+}
+
+// close gives up the listener: without one, calls that are held fail.
+func (h *held) close() {
+	if h.listener >= 0 {
+		unix.Close(h.listener)
+		h.listener = -1
 	}
 }
 
