@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"os/signal"
 	"runtime"
 	"strconv"
 
+	"github.com/linxprocess/linx-process/agent/sigfd"
 	"github.com/linxprocess/linx-process/relay"
 	"golang.org/x/sys/unix"
 )
@@ -47,16 +47,12 @@ func run(in, out int) (exitCode, error) {
 	}
 	s.world = w
 	defer w.close()
+	if err := watchTermination(l, func() { s.handle(event{kind: onTerminate}) }); err != nil {
+		return exitSetup, err
+	}
 	b := bridge{port: p, session: s, work: w}
-	terminates := false
 	for busy := b.pump(); s.state != gone; busy = b.pump() {
 		w.settle()
-		if !terminates && s.state.rests() {
-			if err := watchTermination(l, func() { s.handle(event{kind: onTerminate}) }); err != nil {
-				return exitSetup, err
-			}
-			terminates = true
-		}
 		if err := l.wait(busy); err != nil {
 			return exitSetup, err
 		}
@@ -100,32 +96,16 @@ func openDescriptors() ([]int, error) {
 }
 
 // watchTermination has f called in the loop for a signal that ends the agent.
-// The signal comes through os/signal: the runtime's threads take it. That takes
-// some 0.2 ms to set up, so it is done while nobody waits: for a request, a
-// command, or the workload. Before that a signal ends the agent as it is, and a
-// child that has not executed with it, as its command pipe ends.
 func watchTermination(l *loop, f func()) error {
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return fmt.Errorf("eventfd: %w", err)
-	}
-	signals := make(chan os.Signal, 1)
 	// The runtime would print its stacks for the quit key of a terminal that the
 	// agent shares with the workload.
-	signal.Ignore(unix.SIGQUIT)
-	for _, s := range []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP} {
-		// What the agent was started to ignore, as under nohup(1), stays so.
-		if !signal.Ignored(s) {
-			signal.Notify(signals, s)
-		}
+	if err := sigfd.Ignore(unix.SIGQUIT); err != nil {
+		return err
 	}
-	go func() {
-		one := [8]byte{1}
-		for range signals {
-			// Fails when the counter is full only: then it has been told.
-			_, _ = unix.Write(fd, one[:])
-		}
-	}()
+	fd, err := sigfd.Open(unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	if err != nil {
+		return err
+	}
 	return l.watch(fd, unix.EPOLLIN|unix.EPOLLET, func(uint32) { f() })
 }
 

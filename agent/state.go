@@ -205,9 +205,5 @@ func ignore(*Session, event) {}
 // takesFrames tells whether the next frame may be handled now.
 func (s state) takesFrames() bool { return s == awaiting || s == parked || s == running }
 
-// rests tells whether the next step is for somebody else to take, who may take
-// his time.
-func (s state) rests() bool { return s.takesFrames() || s >= flushing }
-
 // dropsFrames tells whether what the client still sends is of no interest.
 func (s state) dropsFrames() bool { return s >= orphaned }

@@ -269,7 +269,7 @@ func TestFilterShowsInTheStatus(t *testing.T) {
 func TestFilterSizes(t *testing.T) {
 	t.Parallel()
 	large := func(n int) proto.Command { return on(unix.SYS_CHROOT, refuseWith(unix.EDOM), n) }
-	bytes := func(n int) proto.Command {
+	zeros := func(n int) proto.Command {
 		return proto.Command{Kind: proto.SeccompInstall, Data: make([]byte, n)}
 	}
 	for name, c := range map[string]struct {
@@ -284,12 +284,12 @@ func TestFilterSizes(t *testing.T) {
 		"65,536 instructions":    {[]proto.Command{large(65_536)}, unix.E2BIG},
 		"130,000 instructions":   {[]proto.Command{large(130_000)}, unix.E2BIG},
 		"eight of 4,096":         {slices.Repeat([]proto.Command{large(4096)}, 8), unix.ENOMEM},
-		"empty":                  {[]proto.Command{bytes(0)}, unix.EINVAL},
-		"1 byte":                 {[]proto.Command{bytes(1)}, unix.EINVAL},
-		"7 bytes":                {[]proto.Command{bytes(7)}, unix.EINVAL},
-		"9 bytes":                {[]proto.Command{bytes(9)}, unix.EINVAL},
-		"an odd number of bytes": {[]proto.Command{bytes(8*4096 + 4)}, unix.EINVAL},
-		"the second one":         {[]proto.Command{large(4), bytes(7)}, unix.EINVAL},
+		"empty":                  {[]proto.Command{zeros(0)}, unix.EINVAL},
+		"1 byte":                 {[]proto.Command{zeros(1)}, unix.EINVAL},
+		"7 bytes":                {[]proto.Command{zeros(7)}, unix.EINVAL},
+		"9 bytes":                {[]proto.Command{zeros(9)}, unix.EINVAL},
+		"an odd number of bytes": {[]proto.Command{zeros(8*4096 + 4)}, unix.EINVAL},
+		"the second one":         {[]proto.Command{large(4), zeros(7)}, unix.EINVAL},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

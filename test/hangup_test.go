@@ -29,19 +29,18 @@ const (
 	running    standing = "running"
 )
 
-// standings are all of them, each with the system call that holds a session there
-// if it makes that.
+// standings are all of them, each with what holds a session there.
 var standings = []struct {
-	at   standing
-	call uintptr // 0: it stays by itself
+	at    standing
+	holds refusal // none: it stays by itself
 }{
-	{unasked, 0},
-	{halfAsked, 0},
-	{starting, unix.SYS_GETPID},
-	{parked, 0},
-	{commanding, unix.SYS_CAPSET},
-	{executing, unix.SYS_CHDIR},
-	{running, 0},
+	{at: unasked},
+	{at: halfAsked},
+	{starting, childDumpable(holding)},
+	{at: parked},
+	{commanding, refusal{unix.SYS_CAPSET, holding, anyArgs, 0}},
+	{executing, refusal{unix.SYS_CHDIR, holding, anyArgs, 0}},
+	{at: running},
 }
 
 // standingStill is a request for a workload that stays, and goes through all of
@@ -98,16 +97,17 @@ func everywhere(t *testing.T, policy proto.OrphanPolicy, change func(*client.Opt
 		t.Run(string(point.at), func(t *testing.T) {
 			t.Parallel()
 			b := &brought{session: start(t, func(o *client.Options) {
-				if point.call != 0 {
-					o.Path = refusing(t, refusal{point.call, holding, anyArgs, 0})
+				if point.holds.call != 0 {
+					o.Path = refusing(t, point.holds)
 				}
 				if change != nil {
 					change(o)
 				}
 			})}
 			b.frames = b.Session
+			eventually(t, "an agent that waits for a request", func() bool { return waits(t, b.AgentPID()) })
 			b.bring(point.at, policy)
-			if point.call != 0 {
+			if point.holds.call != 0 {
 				b.held = hold(t, b.AgentPID())
 			}
 			f(t, point.at, b)
@@ -244,7 +244,6 @@ func TestTerminatedAgent(t *testing.T) {
 	for _, n := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP} {
 		t.Run(unix.SignalName(n), func(t *testing.T) {
 			everywhere(t, patient, nil, func(t *testing.T, at standing, b *brought) {
-				eventually(t, "an agent that waits for events", func() bool { return waits(t, b.AgentPID()) })
 				if err := unix.Kill(b.AgentPID(), n); err != nil {
 					t.Fatal(err)
 				}
@@ -269,14 +268,34 @@ func TestTerminatedAgent(t *testing.T) {
 	}
 }
 
-// waits tells whether the agent sleeps in its loop.
-func waits(t testing.TB, agent int) bool {
+// waits tells whether the process is an agent by now, and sleeps in its loop.
+func waits(t testing.TB, pid int) bool {
 	t.Helper()
-	call, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", agent))
+	program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.HasPrefix(string(call), fmt.Sprintf("%d ", unix.SYS_EPOLL_PWAIT))
+	call, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program == binary && strings.HasPrefix(string(call), fmt.Sprintf("%d ", unix.SYS_EPOLL_PWAIT))
+}
+
+// Before an agent has waited for anything, a signal may end it as it is. No child
+// is left then either.
+func TestTerminatedAtOnce(t *testing.T) {
+	t.Parallel()
+	b := &brought{session: start(t, func(o *client.Options) { o.Path = refusing(t, childDumpable(holding)) })}
+	b.frames = b.Session
+	b.bring(starting, patient)
+	if err := unix.Kill(b.AgentPID(), unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.AgentExit(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the end of the child", func() bool { return !alive(b.host) })
 }
 
 // An agent that is killed takes its child along, wherever the session stands.
@@ -521,8 +540,8 @@ func TestKilledClient(t *testing.T) {
 			t.Run(string(point.at)+", "+policy, func(t *testing.T) {
 				t.Parallel()
 				path := binary
-				if point.call != 0 {
-					path = refusing(t, refusal{point.call, holding, anyArgs, 0})
+				if point.holds.call != 0 {
+					path = refusing(t, point.holds)
 				}
 				c := exec.CommandContext(deadline(t), self, "as", "client", path, string(point.at), policy)
 				stdin, err := c.StdinPipe()
@@ -547,7 +566,7 @@ func TestKilledClient(t *testing.T) {
 					t.Fatalf("%q: %v", line, err)
 				}
 				var h *held
-				if point.call != 0 {
+				if point.holds.call != 0 {
 					h = hold(t, agent)
 				}
 				if err := c.Process.Kill(); err != nil {

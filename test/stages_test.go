@@ -209,7 +209,7 @@ func TestStages(t *testing.T) {
 		},
 		{
 			name:  "a child that dies before it is ready",
-			path:  with(refusal{unix.SYS_GETPID, killing, anyArgs, 0}),
+			path:  with(childDumpable(killing)),
 			errno: unix.EPIPE, stage: proto.StageReadyFrame, code: 4,
 		},
 		{
@@ -476,6 +476,10 @@ func TestFramesThatAreRefused(t *testing.T) {
 	}
 }
 
+// childDumpable is of the last system call of a spawned child but getpid(2), which
+// the runtime of the agent makes as well.
+func childDumpable(errno unix.Errno) refusal { return refusal{unix.SYS_PRCTL, errno, 1, 1} }
+
 // A child that reports what no child of ours does is not believed.
 func TestMalformedReady(t *testing.T) {
 	t.Parallel()
@@ -486,13 +490,13 @@ func TestMalformedReady(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, func(o *client.Options) { o.Path = refusing(t, refusal{unix.SYS_GETPID, holding, anyArgs, 0}) })
+			s := start(t, func(o *client.Options) { o.Path = refusing(t, childDumpable(holding)) })
 			s.request(forever)
 			e, err := s.Next(s.ctx)
 			if err != nil || e.Kind != proto.Spawned {
 				t.Fatalf("got %v, %v", e, err)
 			}
-			// Parked in getpid(2), it has but its two pipes.
+			// By then it has but its two pipes.
 			var pipes []int
 			eventually(t, "a child with its pipes only", func() bool {
 				pipes = descriptorsOf(t, e.PID)

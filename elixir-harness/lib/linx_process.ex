@@ -102,7 +102,7 @@ defmodule LinxProcess do
   """
   @spec spawn([String.t()], keyword()) :: {:ok, session()} | {:error, Error.t() | OptionError.t()}
   def spawn(argv, options \\ []) do
-    with {:ok, options} <- parse(argv, options, nil), do: Session.start(options)
+    with {:ok, options} <- Options.parse_owned(argv, options, nil), do: Session.start(options)
   end
 
   @doc """
@@ -114,12 +114,7 @@ defmodule LinxProcess do
   @spec enter(pos_integer(), [String.t()], keyword()) ::
           {:ok, session()} | {:error, Error.t() | OptionError.t()}
   def enter(target, argv, options \\ []) do
-    with {:ok, options} <- parse(argv, options, target), do: Session.start(options)
-  end
-
-  defp parse(argv, options, target) do
-    mine = if Keyword.keyword?(options), do: Keyword.put_new(options, :owner, self()), else: options
-    Options.parse(argv, mine, target)
+    with {:ok, options} <- Options.parse_owned(argv, options, target), do: Session.start(options)
   end
 
   @doc """

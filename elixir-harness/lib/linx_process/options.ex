@@ -97,6 +97,22 @@ defmodule LinxProcess.Options do
     end
   end
 
+  @doc """
+  The same, and the calling process is the owner unless one is named.
+
+      iex> {:ok, options} = LinxProcess.Options.parse_owned(["/bin/true"], [], nil)
+      iex> options.owner == self()
+      true
+  """
+  @spec parse_owned(term(), term(), term()) :: {:ok, t()} | {:error, OptionError.t()}
+  def parse_owned(argv, options, target) do
+    if Keyword.keyword?(options) do
+      parse(argv, Keyword.put_new(options, :owner, self()), target)
+    else
+      parse(argv, options, target)
+    end
+  end
+
   defp kind(nil), do: :spawn
   defp kind(_target), do: :enter
 

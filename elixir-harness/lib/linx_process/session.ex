@@ -86,10 +86,11 @@ defmodule LinxProcess.Session do
 
   @doc """
   How long a supervisor should wait for a session with this `:grace`, in milliseconds.
+  What is no grace is told when the session starts.
   """
-  @spec shutdown(non_neg_integer() | nil) :: pos_integer()
-  def shutdown(nil), do: shutdown(Options.default_grace())
-  def shutdown(grace) when is_integer(grace), do: grace + @kill_patience + 1_000
+  @spec shutdown(term()) :: pos_integer()
+  def shutdown(grace) when is_integer(grace) and grace >= 0, do: grace + @kill_patience + 1_000
+  def shutdown(_default_or_wrong), do: shutdown(Options.default_grace())
 
   @impl true
   def init({what, supervised}) do

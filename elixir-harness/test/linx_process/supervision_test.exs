@@ -112,6 +112,9 @@ defmodule LinxProcess.SupervisionTest do
     spec = LinxProcess.child_spec(argv: ["x"], id: :web, restart: :permanent, grace: 10_000)
     assert %{id: :web, restart: :permanent, shutdown: shutdown} = spec
     assert shutdown > 10_000
+    assert %{shutdown: default} = LinxProcess.child_spec(argv: ["x"])
+    assert %{shutdown: ^default} = LinxProcess.child_spec(argv: ["x"], grace: :never)
+    assert {:error, %{key: :grace}} = LinxProcess.start_link(argv: ["x"], grace: :never)
     assert spec.start == {LinxProcess, :start_link, [[argv: ["x"], grace: 10_000]]}
   end
 
