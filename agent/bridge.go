@@ -50,9 +50,9 @@ func (b *bridge) takeFrames() (busy bool) {
 	s := b.session
 	for range framesAtOnce {
 		if s.state.dropsFrames() {
-			b.port.discard()
+			busy := b.port.discard()
 			b.tellHangup()
-			return false
+			return busy
 		}
 		if !s.state.takesFrames() {
 			if b.port.suspect && !b.suspicionTold.in(s.state) {

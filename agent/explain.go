@@ -145,4 +145,5 @@ func (e *explanation) send(proto.Event)                  {}
 func (e *explanation) arm(time.Duration)                 {}
 func (e *explanation) disarm()                           {}
 func (e *explanation) hangUp()                           {}
+func (e *explanation) unread() bool                      { return false }
 func (e *explanation) complain(string)                   {}

@@ -21,7 +21,8 @@ type port struct {
 	ended    bool // end of file, or an error, on fd in
 	broken   bool // fd out takes nothing any more
 	suspect  bool // a hang-up was seen by epoll; what is in the pipe comes first
-	dropped  int  // bytes of :pty_in_dropped that wait for room in the queue
+	unread   unread
+	dropped  int // bytes of :pty_in_dropped that wait for room in the queue
 }
 
 func openPort(l *loop, in, out int) (*port, error) {
@@ -74,12 +75,16 @@ func (p *port) next() ([]byte, error) {
 	}
 }
 
-// discard reads and forgets, for a session that has no use for frames.
-func (p *port) discard() {
+// discard reads and forgets some, for a session that has no use for frames; busy
+// where there may be more.
+func (p *port) discard() (busy bool) {
 	var scratch [4096]byte
-	for p.readable {
-		p.read(scratch[:])
+	for range 16 {
+		if p.readable {
+			p.read(scratch[:])
+		}
 	}
+	return p.readable
 }
 
 func (p *port) read(b []byte) int {
@@ -136,7 +141,15 @@ func (p *port) flush() {
 func (p *port) closeOut(l *loop) {
 	if p.out >= 0 {
 		l.forget(p.out)
-		unix.Close(p.out)
+		p.unread = closeWriting(p.out)
 		p.out, p.writable, p.broken = -1, false, false
 	}
+}
+
+// close gives back the descriptors.
+func (p *port) close(l *loop) {
+	p.closeOut(l)
+	p.unread.close()
+	l.forget(p.in)
+	unix.Close(p.in)
 }

@@ -33,9 +33,9 @@ func newWires(t *testing.T) *wires {
 	}
 	w := &wires{port: p, loop: l, client: in[1], reader: out[0]}
 	t.Cleanup(func() {
-		w.closeOut(l)
+		w.close(l)
 		l.close()
-		for _, fd := range []int{in[0], w.client, w.reader} {
+		for _, fd := range []int{w.client, w.reader} {
 			if fd >= 0 {
 				unix.Close(fd)
 			}
@@ -117,7 +117,8 @@ func TestPortDrainsAfterItClosed(t *testing.T) {
 				t.Error("hung up while the client can still write")
 			}
 			w.write(t, make([]byte, 10_000))
-			w.discard()
+			for w.discard() {
+			}
 			if w.hungUp() || w.readable {
 				t.Errorf("hung up %t, readable %t", w.hungUp(), w.readable)
 			}
@@ -183,5 +184,51 @@ func TestPortTooBig(t *testing.T) {
 	w.write(t, []byte{0x00, 0x40, 0x00, 0x01}) // 4 MiB and one byte
 	if _, err := w.next(); err != etf.ErrTooBig {
 		t.Errorf("a request over the limit: %v", err)
+	}
+}
+
+// What the client has not read is known also behind the close, over either kind of
+// channel, and does not keep the client from seeing the end.
+func TestUnread(t *testing.T) {
+	pipe := func() (client, agent int) {
+		var p [2]int
+		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		return p[0], p[1]
+	}
+	socket := func() (client, agent int) {
+		p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p[0], p[1]
+	}
+	for name, open := range map[string]func() (int, int){"pipe": pipe, "socket": socket} {
+		t.Run(name, func(t *testing.T) {
+			client, agent := open()
+			defer unix.Close(client)
+			if _, err := unix.Write(agent, []byte("frame")); err != nil {
+				t.Fatal(err)
+			}
+			u := closeWriting(agent)
+			defer u.close()
+			if !u.some() {
+				t.Error("nothing is unread before it is read")
+			}
+			var b [10]byte
+			if n, err := unix.Read(client, b[:]); n != 5 || err != nil {
+				t.Fatalf("read: %d, %v", n, err)
+			}
+			if u.some() {
+				t.Error("something is unread after it was read")
+			}
+			if n, err := unix.Read(client, b[:]); n != 0 || err != nil {
+				t.Errorf("no end: %d, %v", n, err)
+			}
+		})
+	}
+	if (unread{}).some() {
+		t.Error("who knows nothing says that there is something")
 	}
 }

@@ -40,6 +40,7 @@ func run(in, out int) (exitCode, error) {
 	if err != nil {
 		return exitChannel, err
 	}
+	defer p.close(l)
 	s := &Session{}
 	w := &workload{
 		loop: l, port: p, session: s, closeRange: closeRange, first: -1,

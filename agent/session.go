@@ -43,6 +43,8 @@ type world interface {
 	disarm()
 	// hangUp closes fd 4.
 	hangUp()
+	// unread tells whether the client has yet to read what was sent to it.
+	unread() bool
 	complain(string)
 }
 
@@ -66,6 +68,7 @@ type Session struct {
 	lost    bool        // the client was gone before the workload ran
 	last    proto.Event // the terminal frame, where it is not the exit status
 	code    exitCode
+	drained int // periods of draining that have passed
 }
 
 // Periods in which a session that only waits for others gives up.
@@ -76,8 +79,10 @@ const (
 	// hurried is how long a client that has hung up may take to read what was
 	// meant for it.
 	hurried = 5 * time.Second
-	// drainPeriod is how long the client may take to notice the terminal frame.
+	// drainPeriod is how long the client may take to notice the terminal frame;
+	// patience how often it gets that again while it has not even read the frame.
 	drainPeriod = 50 * time.Millisecond
+	patience    = int(hurried / drainPeriod)
 )
 
 func (s *Session) handle(e event) { transitions[s.state][e.kind](s, e) }
@@ -343,6 +348,17 @@ func (s *Session) drain(event) {
 	s.state = draining
 	s.world.hangUp()
 	s.world.arm(drainPeriod)
+}
+
+// waitForReader goes on draining for a client that has no time to read: if it
+// found the pipe closed that it still writes to, the terminal frame would be lost
+// to it.
+func (s *Session) waitForReader(event) {
+	if s.drained++; s.drained < patience && s.world.unread() {
+		s.world.arm(drainPeriod)
+		return
+	}
+	s.state = gone
 }
 
 func (s *Session) vanish(event) { s.state = gone }

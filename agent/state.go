@@ -187,7 +187,7 @@ var transitions = [numStates]row{
 		onPeerGone:  never,
 		onTerminate: (*Session).vanish,
 		onReported:  never, onFailed: never, onEnded: never, onGarbled: never, onExit: never,
-		onTimer:   (*Session).vanish,
+		onTimer:   (*Session).waitForReader,
 		onFlushed: never,
 	},
 	gone: {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ type notes struct {
 	notYet     bool // the child whose pipe has ended did not execute
 	outcomeErr error
 	inputFull  bool
+	unreadFor  int // periods
 }
 
 func (n *notes) note(format string, args ...any) { n.log = append(n.log, fmt.Sprintf(format, args...)) }
@@ -57,6 +59,7 @@ func (n *notes) input(b []byte) bool     { n.note("input %q", b); return !n.inpu
 func (n *notes) finish()                 { n.note("finish") }
 func (n *notes) arm(d time.Duration)     { n.note("arm %v", d) }
 func (n *notes) disarm()                 {}
+func (n *notes) unread() bool            { n.unreadFor--; return n.unreadFor >= 0 }
 func (n *notes) hangUp()                 { n.note("hang up") }
 func (n *notes) complain(text string)    { n.note("complain") }
 func (n *notes) send(e proto.Event) {
@@ -155,6 +158,15 @@ func TestStories(t *testing.T) {
 		"the pid of a second child is told when it is known": {
 			world: notes{forks: true, steps: 1}, events: []event{is(onRequest), is(onReported), is(onReported)},
 			want: "start|send {:status, :spawned, 100}|send {:status, :ready, 7}", state: parked,
+		},
+		"a client that has no time to read": {
+			world: notes{unreadFor: 2}, before: up, events: []event{exit(3), is(onFlushed), is(onTimer), is(onTimer), is(onTimer)},
+			want: toRun + "finish|send {:status, :exited, 3}|hang up|arm 50ms|arm 50ms|arm 50ms", state: gone, code: 0,
+		},
+		"a client that never reads": {
+			world: notes{unreadFor: 1000}, before: up,
+			events: append([]event{exit(3), is(onFlushed)}, slices.Repeat([]event{is(onTimer)}, patience)...),
+			want:   toRun + "finish|send {:status, :exited, 3}|hang up" + strings.Repeat("|arm 50ms", patience), state: gone, code: 0,
 		},
 		"no request": {
 			events: []event{is(onHangup), is(onFlushed), is(onTimer)},

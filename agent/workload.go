@@ -218,12 +218,13 @@ func (w *workload) disarm() { w.loop.deadline = time.Time{} }
 
 func (w *workload) hangUp() { w.port.closeOut(w.loop) }
 
+func (w *workload) unread() bool { return w.port.unread.some() }
+
 func (w *workload) complain(text string) { complain(text) }
 
 // readReport takes what the child has to say, if there is something.
 func (w *workload) readReport() (something bool) {
-	reports := w.process.Reports()
-	if reports < 0 {
+	if w.process.Reports() < 0 {
 		return false
 	}
 	err := w.process.Report()
@@ -234,8 +235,13 @@ func (w *workload) readReport() (something bool) {
 		w.session.handle(event{kind: onReported})
 		return true
 	}
-	// Nothing comes behind any of these.
-	w.loop.forget(reports)
+	w.lastReport(err)
+	return false
+}
+
+// lastReport handles a report behind which nothing comes.
+func (w *workload) lastReport(err error) {
+	w.loop.forget(w.process.Reports())
 	var failure *child.Failure
 	switch {
 	case errors.As(err, &failure):
@@ -245,7 +251,6 @@ func (w *workload) readReport() (something bool) {
 	default:
 		w.session.handle(event{kind: onGarbled, err: err})
 	}
-	return false
 }
 
 // reap learns how the child ended, once what it reported before has been
@@ -254,6 +259,7 @@ func (w *workload) readReport() (something bool) {
 // nothing, and an agent that was started with SIGCHLD ignored would have nothing
 // to wait for.
 func (w *workload) reap() {
+	ended := w.process.PIDFD
 	for w.readReport() {
 	}
 	// The first of two children is gone as soon as there is a second, which may
@@ -262,11 +268,16 @@ func (w *workload) reap() {
 	if err != nil {
 		w.session.handle(event{kind: onFailed, err: err})
 	}
-	if adopted {
-		if w.session.state == ending {
-			w.signal(unix.SIGKILL)
-		}
+	if adopted && w.session.state == ending {
+		w.signal(unix.SIGKILL)
+	}
+	if w.process.PIDFD != ended {
 		return
+	}
+	// The pipe may not have ended: the first of two children holds it too, and may
+	// be slower to go.
+	if w.process.Reports() >= 0 {
+		w.lastReport(w.process.LastReport())
 	}
 	status, err := child.Reap(w.process.PIDFD)
 	if err == unix.EAGAIN {

@@ -134,14 +134,21 @@ func (p *Process) Report() error {
 	case err != nil:
 		return fmt.Errorf("read: %w", err)
 	case n == 0:
-		if f := p.decode(p.arena.mem[:reportSize]); f != nil {
-			return f
-		}
-		return io.EOF
+		return p.LastReport()
 	case n != reportSize || binary.NativeEndian.Uint32(b[:]) != p.sequence:
 		return ErrMalformed
 	}
 	return p.decode(b[:])
+}
+
+// LastReport is what Report returns at the end of the pipe: a *Failure that could
+// not be written to it, or io.EOF. It is for a child that has ended while another
+// process still holds the pipe.
+func (p *Process) LastReport() error {
+	if err := p.decode(p.arena.mem[:reportSize]); err != nil {
+		return err
+	}
+	return io.EOF
 }
 
 // decode is nil for a report of success, as an arena that no failure was
