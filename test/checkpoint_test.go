@@ -423,8 +423,10 @@ func TestCommandsThatAreIgnored(t *testing.T) {
 	s.request(forever)
 	late := []proto.Command{
 		proceed, dropBounding(^uint64(0)), setThread(0, 0, 0), setAmbient(1),
-		on(unix.SYS_READ, refuseWith(unix.EDOM), 4), size, {Kind: proto.Abort},
-		{Kind: proto.SeccompInstall}, {Kind: proto.PTYIn, Data: []byte("nowhere")},
+		on(unix.SYS_READ, refuseWith(unix.EDOM), 4), size,
+		{Kind: proto.Abort},
+		{Kind: proto.SeccompInstall},
+		{Kind: proto.PTYIn, Data: []byte("nowhere")},
 	}
 	s.send(append([]proto.Command{size, proceed}, late...)...)
 	s.send(proto.Command{Kind: proto.Signal, Signal: int(unix.SIGSTOP)})
@@ -588,8 +590,13 @@ func TestSignals(t *testing.T) {
 	for n := 1; n <= 64; n++ {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			t.Parallel()
-			s := start(t, func(o *client.Options) { o.Dir = dir })
-			host := s.launch(sh("ulimit -c 0; echo up; exec sleep 1000"))
+			s := start(t, func(o *client.Options) {
+				o.Dir = dir
+				// SIGTSTP and its like stop nothing in a process group that is orphaned,
+				// as that of the test may be.
+				o.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			})
+			host := s.launch(sh("ulimit -c 0; exec sleep 1000"))
 			eventually(t, "it sleeps", func() bool { return comm(host) == "sleep" })
 			signal := func(n syscall.Signal) { s.send(proto.Command{Kind: proto.Signal, Signal: int(n)}) }
 			state := func(letter string) {

@@ -25,6 +25,7 @@ func entering(r proto.Request, target int, namespaces ...proto.Namespace) proto.
 // sandbox is a running workload with namespaces of its own; its pid.
 func sandbox(t testing.TB, r proto.Request, namespaces ...proto.Namespace) (*session, int) {
 	t.Helper()
+	skipUnless(t, privileged(), "clone")
 	s := start(t, nil)
 	return s, s.launch(within(r, namespaces...))
 }
@@ -115,6 +116,7 @@ func TestEnterWhateverRankTheOwnersHave(t *testing.T) {
 // the checkpoint, as a client without privileges does; its pid.
 func unprivileged(t testing.TB) (*session, int) {
 	t.Helper()
+	skipUnless(t, privileged(), "setuid")
 	s := start(t, asNobody)
 	s.request(within(forever, every...))
 	host, _ := s.ready()

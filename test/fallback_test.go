@@ -133,6 +133,7 @@ func within(r proto.Request, namespaces ...proto.Namespace) proto.Request {
 // and no other.
 func TestNamespacesWithAndWithoutClone3(t *testing.T) {
 	t.Parallel()
+	skipUnless(t, privileged(), "clone")
 	agents := map[string]string{"clone3": binary, "clone": refusing(t, withoutClone3)}
 	for name, path := range agents {
 		for _, c := range []struct {
@@ -183,7 +184,7 @@ func TestWorkloadHasThreeDescriptors(t *testing.T) {
 	} {
 		for kind, r := range map[string]proto.Request{
 			"plain":         forever,
-			"time and pid":  within(forever, proto.Time, proto.PID),
+			"time and pid":  within(forever, proto.User, proto.Time, proto.PID),
 			"pty":           {Argv: forever.Argv, Orphan: forever.Orphan, Stdio: proto.Stdio{PTY: true}},
 			"one /dev/null": {Argv: forever.Argv, Orphan: forever.Orphan, Stdio: proto.Stdio{FDs: [3]proto.Directive{1: {Kind: proto.Devnull}}}},
 		} {

@@ -367,11 +367,41 @@ func TestNotRunningWhenItDiedBefore(t *testing.T) {
 	}
 }
 
+// Where there are two children, the first holds the report pipe until it has gone:
+// the second may have ended before that, and how is still told.
+func TestFirstChildIsSlowToGo(t *testing.T) {
+	t.Parallel()
+	target := start(t, nil)
+	target.request(within(forever, proto.PID))
+	host, _, err := target.AwaitReady(target.ctx)
+	skipUnless(t, err, "clone")
+	for name, c := range map[string]struct {
+		script   string
+		commands []proto.Command
+		frames   []string
+	}{
+		"executed":        {"kill -KILL $$", nil, []string{spawnedFrame, readyFrame, runningFrame, "{:status, :signaled, 9}"}},
+		"failed":          {"", []proto.Command{on(unix.SYS_EXECVE, refuseWith(unix.EPERM), 4), on(unix.SYS_WRITE, unix.SECCOMP_RET_KILL_PROCESS, 4)}, []string{spawnedFrame, readyFrame, "{:error, 1, :execve}"}},
+		"did not execute": {"", []proto.Command{on(unix.SYS_EXECVE, unix.SECCOMP_RET_KILL_PROCESS, 4)}, []string{spawnedFrame, readyFrame, "{:status, :signaled, 31}"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// Each process waits before it exits, 0.3 s. Nothing here is timed: it
+			// is only that the second child is likely to be faster.
+			s := start(t, func(o *client.Options) { o.Path = faulty(t, "exit_group:delay_enter=300000:when=1") })
+			r := sh(c.script)
+			r.Kind, r.Target, r.Namespaces = proto.Enter, host, []proto.Namespace{proto.PID}
+			s.request(r)
+			s.send(append(c.commands, proceed)...)
+			s.tells(0, c.frames...)
+		})
+	}
+}
+
 // What the client wrote before it hung up was lost.
 func TestFramesQueuedBeforeAHangup(t *testing.T) {
 	t.Parallel()
 	const usr1 = int(unix.SIGUSR1)
-	linger, kill, at := proto.OrphanPolicy{Linger: true}, proto.OrphanPolicy{GraceMS: 60_000}, proto.OrphanPolicy{}
+	linger, kill, atOnce := proto.OrphanPolicy{Linger: true}, proto.OrphanPolicy{GraceMS: 60_000}, proto.OrphanPolicy{}
 	const waits = `echo ran; read x < "$1"; echo went on` // and so does not end before the hang-up
 	up := []string{spawnedFrame, readyFrame, runningFrame}
 	for name, c := range map[string]struct {
@@ -385,7 +415,7 @@ func TestFramesQueuedBeforeAHangup(t *testing.T) {
 		"a request only":      {kill, "echo ran", nil, 1, []string{spawnedFrame, readyFrame, "{:status, :signaled, 9}"}, ""},
 		"proceed, linger":     {linger, waits, []proto.Command{proceed}, 1, up, "ran\nwent on\n"},
 		"proceed, kill":       {kill, "exec sleep 1000", []proto.Command{proceed}, 1, append(up[:3:3], "{:status, :signaled, 15}"), ""},
-		"proceed, no grace":   {at, "exec sleep 1000", []proto.Command{proceed}, 1, append(up[:3:3], "{:status, :signaled, 15}"), ""},
+		"proceed, no grace":   {atOnce, "exec sleep 1000", []proto.Command{proceed}, 1, append(up[:3:3], "{:status, :signaled, 15}"), ""},
 		"a signal, linger":    {linger, "exec sleep 1000", []proto.Command{proceed, {Kind: proto.Signal, Signal: usr1}}, 1, up, ""},
 		"a signal, kill":      {kill, "exec sleep 1000", []proto.Command{proceed, {Kind: proto.Signal, Signal: usr1}}, 1, append(up[:3:3], "{:status, :signaled, 10}"), ""},
 		"abort":               {kill, "echo ran", []proto.Command{classic(allow), {Kind: proto.Abort}}, 0, []string{spawnedFrame, readyFrame, "{:status, :aborted, pid}"}, ""},
@@ -404,7 +434,7 @@ func TestFramesQueuedBeforeAHangup(t *testing.T) {
 				s.Hangup()
 				host, _ := s.ready()
 				s.tells(c.code, c.frames[2:]...)
-				if c.script == waits && c.writes != "" {
+				if c.script == waits {
 					tell(t, gate, "go")
 				}
 				eventually(t, "the workload ends", func() bool { return !alive(host) })

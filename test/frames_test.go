@@ -260,7 +260,7 @@ func TestBombs(t *testing.T) {
 			}
 			s.send(proto.Command{Kind: proto.Signal, Signal: int(unix.SIGSTOP)})
 			eventually(t, "the workload has stopped", func() bool { return strings.HasPrefix(ofProcess(t, host, "State"), "T") })
-			if kib := residentKiB(t, s.AgentPID()); kib > 16<<10 {
+			if kib := residentKiB(t, s.AgentPID()); kib > 8<<10 {
 				t.Errorf("the agent has %d KiB resident", kib)
 			}
 			s.send(proto.Command{Kind: proto.Signal, Signal: int(unix.SIGKILL)})

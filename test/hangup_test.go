@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -93,6 +95,7 @@ type brought struct {
 
 // everywhere runs f with sessions that stand at each point.
 func everywhere(t *testing.T, policy proto.OrphanPolicy, change func(*client.Options), f func(*testing.T, standing, *brought)) {
+	skipUnless(t, privileged(), "a look into the agent")
 	for _, point := range standings {
 		t.Run(string(point.at), func(t *testing.T) {
 			t.Parallel()
@@ -105,7 +108,7 @@ func everywhere(t *testing.T, policy proto.OrphanPolicy, change func(*client.Opt
 				}
 			})}
 			b.frames = b.Session
-			eventually(t, "an agent that waits for a request", func() bool { return waits(t, b.AgentPID()) })
+			eventually(t, "an agent that waits for a request", func() bool { return b.waits() })
 			b.bring(point.at, policy)
 			if point.holds.call != 0 {
 				b.held = hold(t, b.AgentPID())
@@ -268,22 +271,32 @@ func TestTerminatedAgent(t *testing.T) {
 	}
 }
 
-// waits tells whether the process is an agent by now, and sleeps in its loop.
-func waits(t testing.TB, pid int) bool {
-	t.Helper()
-	program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+// waits tells whether what was started is an agent by now, and sleeps in its loop: one of
+// its threads is in epoll_wait(2), for as many events as the loop takes at once,
+// which the poller of the runtime does not.
+func (b *brought) waits() bool {
+	b.t.Helper()
+	program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", b.AgentPID()))
 	if err != nil {
-		t.Fatal(err)
+		status, exit := b.AgentExit(b.ctx)
+		b.t.Fatalf("%v; the agent ended with %v, %v; output: %s", err, status, exit, b.out)
 	}
-	call, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
+	calls, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", b.AgentPID()))
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	return program == binary && strings.HasPrefix(string(call), fmt.Sprintf("%d ", unix.SYS_EPOLL_PWAIT))
+	return program == binary && slices.ContainsFunc(calls, func(path string) bool {
+		call, err := os.ReadFile(path)
+		if err != nil {
+			return false // the thread has ended
+		}
+		fields := strings.Fields(string(call))
+		return len(fields) > 3 && fields[0] == strconv.Itoa(unix.SYS_EPOLL_PWAIT) && fields[3] == "0x10"
+	})
 }
 
-// Before an agent has waited for anything, a signal may end it as it is. No child
-// is left then either.
+// It is one from the first frame on, also for an agent that has not waited for
+// anything yet.
 func TestTerminatedAtOnce(t *testing.T) {
 	t.Parallel()
 	b := &brought{session: start(t, func(o *client.Options) { o.Path = refusing(t, childDumpable(holding)) })}
@@ -292,10 +305,8 @@ func TestTerminatedAtOnce(t *testing.T) {
 	if err := unix.Kill(b.AgentPID(), unix.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.AgentExit(b.ctx); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the end of the child", func() bool { return !alive(b.host) })
+	b.ends("{:status, :signaled, 9}", 1)
+	b.left(1)
 }
 
 // An agent that is killed takes its child along, wherever the session stands.
@@ -476,10 +487,14 @@ func TestQueuedFramesAreActedOnBeforeTheHangup(t *testing.T) {
 		for name, socketpair := range map[string]bool{"pipes": false, "socketpair": true} {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				s := start(t, func(o *client.Options) { o.Socketpair = socketpair })
+				s := start(t, func(o *client.Options) {
+					o.Path, o.Socketpair = refusing(t, childDumpable(holding)), socketpair
+				})
 				s.request(standingStill(c.policy))
+				h := hold(t, s.AgentPID())
 				s.send(c.commands...)
 				s.Hangup()
+				h.release()
 				frames := s.frames()
 				s.exits(c.code)
 				got := frames[len(frames)-1]
@@ -495,15 +510,16 @@ func TestQueuedFramesAreActedOnBeforeTheHangup(t *testing.T) {
 	t.Run("proceed, lingering", func(t *testing.T) {
 		t.Parallel()
 		marker := filepath.Join(t.TempDir(), "ran")
-		s := start(t, nil)
-		r := touching(marker)
+		b := &brought{session: start(t, nil)}
+		r := sh(`: >"$1"; exec sleep 1000`, marker)
 		r.Orphan = lingering
-		s.request(r)
-		s.send(proceed)
-		s.Hangup()
-		s.frames()
-		s.exits(1)
+		b.request(r)
+		b.send(proceed)
+		b.Hangup()
+		b.host, _ = b.ready()
+		b.ends("", 1)
 		eventually(t, "the mark of the workload", func() bool { return ran(marker) })
+		b.end()
 	})
 }
 

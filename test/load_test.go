@@ -20,7 +20,7 @@ func TestFiftySessionsAtOnce(t *testing.T) {
 		func(r proto.Request) (proto.Request, []proto.Command) { return onTerminal(r), nil },
 		func(r proto.Request) (proto.Request, []proto.Command) { return within(r, every...), nil },
 		func(r proto.Request) (proto.Request, []proto.Command) {
-			return onTerminal(within(r, proto.PID, proto.Mount)), []proto.Command{allowAll}
+			return onTerminal(within(r, proto.User, proto.PID, proto.Mount)), []proto.Command{allowAll}
 		},
 		func(r proto.Request) (proto.Request, []proto.Command) {
 			return withStdio(inDirectory(r, "/"), proto.Directive{Kind: proto.Devnull}), []proto.Command{{Kind: proto.CapSetThread}}

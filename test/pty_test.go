@@ -213,6 +213,10 @@ func TestPTYWinsize(t *testing.T) {
 	if got, want := winsize(t, host), (unix.Winsize{Row: 33, Col: 77, Xpixel: 5, Ypixel: 6}); got != want {
 		t.Errorf("size %+v, want %+v", got, want)
 	}
+	// A signal that comes right before read(2) would be noticed behind it.
+	eventually(t, "the shell reads", func() bool {
+		return strings.HasPrefix(content(t, fmt.Sprintf("/proc/%d/syscall", host)), fmt.Sprintf("%d 0x0 ", unix.SYS_READ))
+	})
 	s.send(size(proto.Winsize{Rows: 65535, Cols: 0}))
 	s.sees("65535 0\r\n")
 	s.finishes("{:status, :exited, 9}")
@@ -305,6 +309,43 @@ func leftOut(t testing.TB, text string, chunks [][]byte) (missing int) {
 		t.Errorf("%d bytes that are no chunk, or none in its place", len(text))
 	}
 	return missing
+}
+
+// Lines, of which the line discipline holds 4096 bytes, wait in the same way.
+func TestPasteOfLines(t *testing.T) {
+	t.Parallel()
+	var lines strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&lines, "line %d\n", i)
+	}
+	gate, got := fifo(t), file(t, "")
+	s, host := open(t, `stty -echo; echo ready; read x < "$1"; exec cat > "$2"`, gate, got.Name())
+	s.sees("ready")
+	s.types(lines.String())
+	s.types("\x04")
+	s.settled(host)
+	tell(t, gate, "go")
+	s.finishes("{:status, :exited, 0}")
+	if text := content(t, got.Name()); s.dropped != 0 || text != lines.String() {
+		t.Errorf("%d bytes dropped, %d of %d bytes arrived, or others", s.dropped, len(text), lines.Len())
+	}
+}
+
+// Input that nobody reads does not hold back the end.
+func TestPasteToAWorkloadThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"raw -echo", "-echo", "echo"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			gate := fifo(t)
+			s, host := open(t, `stty $2; echo ready; read x < "$1"; exit 6`, gate, mode)
+			s.sees("ready")
+			s.types(strings.Repeat("line\n", 200_000))
+			s.settled(host)
+			tell(t, gate, "go")
+			s.finishes("{:status, :exited, 6}")
+		})
+	}
 }
 
 // A reader that keeps up loses nothing, however much there is.
@@ -403,7 +444,7 @@ func residentKiB(t testing.TB, pid int) int {
 // mostKiB is what an agent may ever have resident, whatever it is sent: its buffers
 // are 1 MiB of input, a quarter of output and a frame of at most 4 MiB, beside the
 // few MiB of the program.
-const mostKiB = 24 << 10
+const mostKiB = 16 << 10
 
 // A client that does not read for a while holds up the workload, not the agent:
 // commands go on to work, and memory stays bounded.

@@ -35,19 +35,26 @@ const listenerFD = 100
 // filter, seccomp(2), that a process installs before it becomes the agent.
 func refusing(t testing.TB, refusals ...refusal) string {
 	t.Helper()
+	return refusingWith(t, nil, refusals...)
+}
+
+// refusingWith is refusing for an agent with arguments.
+func refusingWith(t testing.TB, arguments []string, refusals ...refusal) string {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := []string{self, "as", "refusing"}
+	var rules []string
 	for _, r := range refusals {
-		command = append(command, fmt.Sprintf("%d,%d,%d,%d", r.call, r.errno, r.arg, r.value))
+		rules = append(rules, fmt.Sprintf("%d,%d,%d,%d", r.call, r.errno, r.arg, r.value))
 	}
-	return scripted(t, strings.Join(append(command, binary), " "))
+	command := append([]string{self, "as", "refusing", strings.Join(rules, ":"), binary}, arguments...)
+	return scripted(t, strings.Join(command, " "))
 }
 
-// refuse is the process that becomes the agent: args are the refusals, and the
-// path.
+// refuse is the process that becomes the agent: args are the refusals, and what to
+// execute.
 func refuse(args []string) error {
 	var filter []unix.SockFilter
 	add := func(code uint16, jt, jf uint8, k uint32) {
@@ -60,8 +67,7 @@ func refuse(args []string) error {
 		numbers = 0  // offset of nr in struct seccomp_data
 		firstOf = 16 // of the lower half of args[0]
 	)
-	path := args[len(args)-1]
-	for _, text := range args[:len(args)-1] {
+	for text := range strings.SplitSeq(args[0], ":") {
 		var r refusal
 		if _, err := fmt.Sscanf(text, "%d,%d,%d,%d", &r.call, &r.errno, &r.arg, &r.value); err != nil {
 			return fmt.Errorf("%q: %w", text, err)
@@ -100,7 +106,7 @@ func refuse(args []string) error {
 	if _, err := unix.FcntlInt(listener, unix.F_DUPFD, listenerFD); err != nil {
 		return fmt.Errorf("fcntl: %w", err)
 	}
-	return unix.Exec(path, []string{path}, os.Environ())
+	return unix.Exec(args[1], args[1:], os.Environ())
 }
 
 // held is a process that has come to a call that holds it.
@@ -113,6 +119,7 @@ type held struct {
 // hold waits until the agent, or its child, has come to such a call.
 func hold(t testing.TB, agent int) *held {
 	t.Helper()
+	skipUnless(t, privileged(), "pidfd_getfd")
 	pidfd, err := unix.PidfdOpen(agent, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -28,6 +28,7 @@ func asNobody(o *client.Options) {
 // was run before.
 func hiding(t testing.TB, command string) string {
 	t.Helper()
+	skipUnless(t, privileged(), "unshare")
 	return scripted(t, fmt.Sprintf("unshare --mount --propagation private sh -ec '%s; exec %s'", command, binary))
 }
 
@@ -195,7 +196,7 @@ func TestStages(t *testing.T) {
 			name: "no second process",
 			path: with(withoutClone3, secondClone),
 			request: func(_ testing.TB, r proto.Request) proto.Request {
-				return within(r, proto.Time)
+				return within(r, proto.User, proto.Time)
 			},
 			errno: unix.EAGAIN, stage: proto.StageFork, code: 3,
 		},
@@ -203,7 +204,7 @@ func TestStages(t *testing.T) {
 			name: "no time namespaces",
 			path: with(withoutClone3, refusal{unix.SYS_UNSHARE, unix.EINVAL, anyArgs, 0}),
 			request: func(_ testing.TB, r proto.Request) proto.Request {
-				return within(r, proto.Time)
+				return within(r, proto.User, proto.Time)
 			},
 			errno: unix.EINVAL, stage: proto.StageClone, code: 3,
 		},
@@ -353,6 +354,7 @@ func TestStages(t *testing.T) {
 					o.Path = c.path(t)
 				}
 				if c.change != nil {
+					skipUnless(t, privileged(), "setuid")
 					c.change(o)
 				}
 			})
@@ -483,6 +485,7 @@ func childDumpable(errno unix.Errno) refusal { return refusal{unix.SYS_PRCTL, er
 // A child that reports what no child of ours does is not believed.
 func TestMalformedReady(t *testing.T) {
 	t.Parallel()
+	skipUnless(t, privileged(), "a look into the child")
 	for name, report := range map[string][]byte{
 		"short":                {0},
 		"of no command":        make([]byte, 16),

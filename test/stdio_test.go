@@ -68,6 +68,53 @@ func TestInheritedDescriptors(t *testing.T) {
 	}
 }
 
+// The agent shares what it was started with, and leaves it as it is.
+func TestInheritedDescriptorsStayBlocking(t *testing.T) {
+	t.Parallel()
+	in, release := pipe(t)
+	flags := file(t, "")
+	s := start(t, func(o *client.Options) { o.Stdin, o.Stdout, o.Stderr = in, release, release })
+	s.launch(sh(`(cat /proc/$$/fdinfo/[012] > "$1")`, flags.Name()))
+	s.ends("{:status, :exited, 0}", 0)
+	for _, f := range openFlags(t, content(t, flags.Name())) {
+		if f&unix.O_NONBLOCK != 0 {
+			t.Errorf("flags %#o", f)
+		}
+	}
+}
+
+// What the agent opens may get the number of a standard descriptor that it was
+// started without, and still has to come to its place.
+func TestAgentWithoutStandardDescriptors(t *testing.T) {
+	t.Parallel()
+	l := listener(t)
+	closed := func(o *client.Options) { o.Path = by(t, "exec 0<&- 1>&- 2>&-") }
+	t.Run("connect_unix", func(t *testing.T) {
+		s := start(t, closed)
+		d := connectTo(path(l))
+		s.launch(plumbed(sh("echo zero >&0; echo one; echo two >&2"), [3]proto.Directive{d, d, d}))
+		for _, want := range []string{"zero\n", "one\n", "two\n"} {
+			if got := all(t, accept(t, l)); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		}
+		s.ends("{:status, :exited, 0}", 0)
+	})
+	t.Run("pty", func(t *testing.T) {
+		s := &tty{session: start(t, closed)}
+		s.launch(withPTY(sh("echo one; echo two >&2")))
+		s.finishes("{:status, :exited, 0}")
+		if got := s.written.String(); got != "one\r\ntwo\r\n" {
+			t.Errorf("%q", got)
+		}
+	})
+	t.Run("inherit", func(t *testing.T) {
+		s := start(t, closed)
+		s.launch(sh("exit 3"))
+		s.ends("{:status, :exited, 3}", 0)
+	})
+}
+
 // Each descriptor is where its directive says, whatever the others are.
 func TestDevnullByDescriptor(t *testing.T) {
 	t.Parallel()

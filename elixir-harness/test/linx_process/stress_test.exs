@@ -28,17 +28,23 @@ defmodule LinxProcess.StressTest do
   test "500 workloads that exit while their input is written: each end is told" do
     data = String.duplicate("x", 8_192)
 
-    1..500
-    |> Task.async_stream(
-      fn n ->
-        argv = if rem(n, 2) == 0, do: ["/bin/true"], else: ["/bin/sh", "-c", "exit 0"]
-        {:ok, session} = LinxProcess.spawn(argv, stdio: :pty, auto_proceed: true, retain: 1_000)
-        hammer(session, data)
-      end,
-      max_concurrency: 4,
-      timeout: :infinity
-    )
-    |> Enum.each(&assert(&1 == {:ok, {:exited, 0}}))
+    ends =
+      1..500
+      |> Task.async_stream(
+        fn n ->
+          argv = if rem(n, 2) == 0, do: ["/bin/true"], else: ["/bin/sh", "-c", "exit 0"]
+          {:ok, session} = LinxProcess.spawn(argv, stdio: :pty, auto_proceed: true, retain: 1_000)
+          terminal = hammer(session, data)
+          LinxProcess.info(session)
+          refute_received {:linx_process, ^session, _event}
+          terminal
+        end,
+        max_concurrency: 4,
+        timeout: :infinity
+      )
+      |> Enum.map(fn {:ok, terminal} -> terminal end)
+
+    assert Enum.frequencies(ends) == %{{:exited, 0} => 500}
   end
 
   defp hammer(session, data) do
