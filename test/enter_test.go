@@ -440,8 +440,8 @@ func TestEnterByAnAgentWithFakedProc(t *testing.T) {
 		"faked by files": {`mount -t tmpfs none /proc; mkdir -p /proc/self/ns /proc/TARGET/ns
 			for d in self TARGET; do for n in user mnt uts ipc cgroup net time pid time_for_children pid_for_children; do
 				: >/proc/$d/ns/$n; done; done`, unix.EXDEV},
-		"faked by links": {`mkdir /tmp/real.$$; mount -t proc none /tmp/real.$$; mount -t tmpfs none /proc
-			mkdir /proc/TARGET; ln -s /tmp/real.$$/$$ /proc/self; ln -s /tmp/real.$$/$$/ns /proc/TARGET/ns`, unix.EXDEV},
+		"faked by links": {`mount -t proc none REAL; mount -t tmpfs none /proc
+			mkdir /proc/TARGET; ln -s REAL/$$ /proc/self; ln -s REAL/$$/ns /proc/TARGET/ns`, unix.EXDEV},
 		"target covered":         {`mount -t tmpfs none /proc/TARGET; mkdir /proc/TARGET/ns`, unix.EXDEV},
 		"its namespaces covered": {`mount --bind /proc/$$/ns /proc/TARGET/ns`, unix.EXDEV},
 		"another one's":          {`unshare --pid --fork mount -t proc none /proc`, unix.ENOENT},
@@ -449,7 +449,7 @@ func TestEnterByAnAgentWithFakedProc(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			marker := filepath.Join(t.TempDir(), "ran")
-			path := hiding(t, strings.ReplaceAll(c.script, "TARGET", fmt.Sprint(target)))
+			path := hiding(t, strings.NewReplacer("TARGET", fmt.Sprint(target), "REAL", t.TempDir()).Replace(c.script))
 			s := start(t, func(o *client.Options) { o.Path = path })
 			s.request(entering(touching(marker), target))
 			s.failsAt(c.errno, proto.StageOpenNSProc, 3, proceed)

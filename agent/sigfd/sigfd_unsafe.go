@@ -18,6 +18,8 @@ import (
 
 // handlerFD is what the handler writes to. A signal handler has no other way to
 // know.
+//
+//lint:ignore U1000 the assembly reads it
 var handlerFD int32 = -1
 
 // sigaction is struct sigaction as rt_sigaction(2) has it.
