@@ -264,7 +264,7 @@ func TestFilterShowsInTheStatus(t *testing.T) {
 	}
 }
 
-// The older agent could not take large filters. All that the kernel takes runs, and
+// Filters may be as large as the kernel takes them: all that it takes runs, and
 // what it refuses is told when it arrives.
 func TestFilterSizes(t *testing.T) {
 	t.Parallel()

@@ -172,7 +172,7 @@ func TestNamespacesWithAndWithoutClone3(t *testing.T) {
 	}
 }
 
-// The older agent leaked its control channel, and what it had itself inherited.
+// Neither the control channel nor what the agent has itself inherited leaks.
 func TestWorkloadHasThreeDescriptors(t *testing.T) {
 	t.Parallel()
 	for name, path := range map[string]string{

@@ -467,7 +467,7 @@ func TestGrace(t *testing.T) {
 	}
 }
 
-// The older agent forgot frames that were in the pipe when the client hung up.
+// A frame that was in the pipe when the client hung up is not forgotten.
 func TestQueuedFramesAreActedOnBeforeTheHangup(t *testing.T) {
 	t.Parallel()
 	signal := func(n unix.Signal) proto.Command { return proto.Command{Kind: proto.Signal, Signal: int(n)} }

@@ -247,7 +247,7 @@ func (s *tty) settled(host int) {
 	eventually(s.t, "the commands have been handled", func() bool { return winsize(s.t, host).Row == w.Row })
 }
 
-// The older agent lost input that the workload was slow to read. What the agent
+// Input that the workload is slow to read is not lost silently. What the agent
 // accepts now arrives, byte by byte, and what it does not is announced.
 func TestPasteToASlowReader(t *testing.T) {
 	t.Parallel()
