@@ -22,7 +22,7 @@ func newLoop() (*loop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create1: %w", err)
 	}
-	return &loop{fd: fd, sources: make(map[int32]func(uint32))}, nil
+	return &loop{fd: fd, sources: make(map[int32]func(uint32), 8)}, nil
 }
 
 func (l *loop) close() { unix.Close(l.fd) }

@@ -55,6 +55,8 @@ func (w *workload) start(r *proto.Request) (pid int, err error) {
 	if w.process, err = child.New(space(r, w.execution)); err != nil {
 		return 0, proto.FailedAt(proto.StagePipe2, "pipe2", "", err)
 	}
+	// Built before the clone: what is written after it takes a copy of its page.
+	w.preparation = preparation(r, w.io, child.Int(w.process.CommandFD))
 	if err := w.clone(); err != nil {
 		return 0, err
 	}
@@ -62,8 +64,6 @@ func (w *workload) start(r *proto.Request) (pid int, err error) {
 	if err := w.watch(); err != nil {
 		return 0, err
 	}
-	// Built while the child is on its way.
-	w.preparation = preparation(r, w.io, child.Int(w.process.CommandFD))
 	if w.forks {
 		return 0, nil
 	}
