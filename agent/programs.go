@@ -33,7 +33,7 @@ func tellPID() child.Op {
 // pipe never ends.
 func closeAllBut(keep []int) []child.Op {
 	slices.Sort(keep)
-	var ops []child.Op
+	ops := make([]child.Op, 0, usualOps)
 	between := func(first, last uint32) {
 		ops = append(ops, child.Op{
 			Call:  child.CloseRange,
@@ -77,14 +77,24 @@ func dumpable(yes int) child.Op {
 // lastProgram is what the child runs on :proceed. Filters come last, so that
 // they need not allow what only this program calls.
 func lastProgram(preparation []child.Op, filters [][]byte, execute child.Op) child.Program {
-	return child.Program{Name: "execute", Ops: slices.Concat(preparation, seccomp.Install(filters), []child.Op{execute})}
+	ops := append(preparation, seccomp.Install(filters)...)
+	return child.Program{Name: "execute", Ops: append(ops, execute)}
 }
+
+// usualOps is how many ops a last program has that asks for little, so that it
+// grows in one piece of memory: each size that is not in use yet costs the agent two
+// pages of memory, and a parked one has few.
+const usualOps = 80
 
 // preparation is the part of the last program that is known from the request.
 // PR_SET_PDEATHSIG comes after what would clear it, and the signal mask after the
 // dispositions.
 func preparation(r *proto.Request, io *stdio.Stdio, commandFD child.Arg) []child.Op {
-	ops := slices.Concat(io.Session(), io.Plumb(), restoreLimits(), resetSignals())
+	ops := make([]child.Op, 0, usualOps)
+	ops = append(ops, io.Session()...)
+	ops = append(ops, io.Plumb()...)
+	ops = append(ops, restoreLimits()...)
+	ops = appendResetSignals(ops)
 	if r.Cwd != nil {
 		ops = append(ops, child.Op{Call: child.Chdir, Args: []child.Arg{child.String(*r.Cwd)}, Stage: string(proto.StageChdir)})
 	}
@@ -142,10 +152,9 @@ func restoreLimits() []child.Op {
 // numSignals is the kernel's _NSIG.
 const numSignals = 64
 
-// resetSignals gives every signal its default disposition (an ignored one would
+// appendResetSignals gives every signal its default disposition (an ignored one would
 // stay ignored through execve(2)) and unblocks them all.
-func resetSignals() []child.Op {
-	ops := make([]child.Op, 0, numSignals)
+func appendResetSignals(ops []child.Op) []child.Op {
 	args := make([]child.Arg, 0, 4*numSignals) // one piece of memory for all
 	add := func(call child.Syscall, a ...child.Arg) {
 		args = append(args, a...)
