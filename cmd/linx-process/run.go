@@ -50,7 +50,10 @@ func run(args []string) (int, error) {
 			fmt.Println("linx-process", version)
 			return 0, nil
 		case "--features":
-			return 0, agent.WriteFeatures(os.Stdout, version)
+			if err := agent.WriteFeatures(os.Stdout, version); err != nil {
+				return 1, err
+			}
+			return 0, nil
 		case "--help", "-h":
 			fmt.Print(help)
 			return 0, nil
