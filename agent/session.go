@@ -82,7 +82,7 @@ const (
 	// drainPeriod is how long the client may take to notice the terminal frame;
 	// patience how often it gets that again while it has not even read the frame.
 	drainPeriod = 50 * time.Millisecond
-	patience    = int(hurried / drainPeriod)
+	patience    = int(2 * time.Second / drainPeriod)
 )
 
 func (s *Session) handle(e event) { transitions[s.state][e.kind](s, e) }
