@@ -140,7 +140,11 @@ func (p *port) flush() {
 func (p *port) closeOut(l *loop) {
 	if p.out >= 0 {
 		l.forget(p.out)
-		p.unread = closeWriting(p.out)
+		if p.broken {
+			unix.Close(p.out) // nobody is going to read
+		} else {
+			p.unread = closeWriting(p.out)
+		}
 		p.out, p.writable, p.broken = -1, false, false
 	}
 }

@@ -54,7 +54,7 @@ type event struct {
 	kind    eventKind
 	request *proto.Request
 	command proto.Command
-	err     error      // onMalformed, onTooBig, onFailed, onGarbled
+	err     error      // onMalformed, onTooBig, onFailed, onGarbled; onExit: how it ended is not known
 	status  exitStatus // onExit
 }
 
@@ -65,7 +65,7 @@ type Session struct {
 	request *proto.Request
 	filters seccomp.Stack
 	told    bool        // :spawned has been sent
-	lost    bool        // the client was gone before the workload ran
+	lost    bool        // the client is gone, or a signal has ended the agent's work
 	last    proto.Event // the terminal frame, where it is not the exit status
 	code    exitCode
 	drained int // periods of draining that have passed
@@ -76,8 +76,8 @@ const (
 	// suspicion is how long a program in flight may take once the client has
 	// gone: chdir(2) and execve(2) may hang on a file system that does.
 	suspicion = 5 * time.Second
-	// hurried is how long a client that has hung up may take to read what was
-	// meant for it.
+	// hurried is how long a client that has hung up, or that a signal to the agent
+	// takes for one, may take to read what was meant for it.
 	hurried = 5 * time.Second
 	// drainPeriod is how long the client may take to notice the terminal frame;
 	// patience how often it gets that again while it has not even read the frame.
@@ -104,6 +104,9 @@ func (s *Session) leave(last proto.Event, code exitCode) {
 	s.code = code
 	s.state = flushing
 	s.world.disarm()
+	if s.lost {
+		s.world.arm(hurried)
+	}
 }
 
 func failed(errno unix.Errno, stage proto.Stage) proto.Event {
@@ -167,6 +170,7 @@ func (s *Session) leaveUnasked(e event) {
 	} else {
 		s.world.complain("terminated before there was a request")
 	}
+	s.lost = true
 	s.leave(proto.Event{}, exitChannel)
 }
 
@@ -293,7 +297,10 @@ func (s *Session) endGarbled(event) {
 }
 
 // endQuietly is for a client that is not there any more.
-func (s *Session) endQuietly(event) { s.end(proto.Event{}, exitChannel) }
+func (s *Session) endQuietly(event) {
+	s.lost = true
+	s.end(proto.Event{}, exitChannel)
+}
 
 // suspect gives a program in flight some time to be done, after which the frames
 // behind it are read, and the hang-up behind those.
@@ -320,6 +327,7 @@ func (s *Session) killForFrame(event) {
 
 // orphan applies the policy to a running workload.
 func (s *Session) orphan(event) {
+	s.lost = true
 	if s.request.Orphan.Linger {
 		s.leave(proto.Event{}, exitChannel)
 		return
@@ -330,15 +338,21 @@ func (s *Session) orphan(event) {
 	s.world.arm(time.Duration(s.request.Orphan.GraceMS) * time.Millisecond)
 }
 
+// giveUp is a signal to the agent while it is ending anyway.
+func (s *Session) giveUp(event) { s.lost = true }
+
 func (s *Session) kill(event) { s.end(proto.Event{}, s.code) }
 
 func (s *Session) exited(e event) {
-	last := s.last
-	if last.Kind == 0 {
+	last, code := s.last, s.code
+	switch {
+	case e.err != nil:
+		last, code = failure(e.err, proto.StageExecOutcome), exitSetup
+	case last.Kind == 0:
 		last = e.status.event()
 	}
 	s.world.finish()
-	s.leave(last, s.code)
+	s.leave(last, code)
 }
 
 // hurry bounds the flush for a client that has hung up.

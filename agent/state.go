@@ -164,8 +164,9 @@ var transitions = [numStates]row{
 	ending: {
 		onRequest: never, onCapability: never, onFilter: never, onWinsize: never, onProceed: never,
 		onAbort: never, onSignal: never, onInput: never, onMalformed: never, onTooBig: never,
-		onHangup: ignore, onPeerGone: ignore, onTerminate: ignore,
-		onReported: ignore, onFailed: ignore, onEnded: ignore, onGarbled: ignore,
+		onHangup: ignore, onPeerGone: ignore,
+		onTerminate: (*Session).giveUp,
+		onReported:  ignore, onFailed: ignore, onEnded: ignore, onGarbled: ignore,
 		onExit:    (*Session).exited,
 		onTimer:   never,
 		onFlushed: ignore,

@@ -170,7 +170,7 @@ func TestStories(t *testing.T) {
 		},
 		"no request": {
 			events: []event{is(onHangup), is(onFlushed), is(onTimer)},
-			want:   "complain|hang up|arm 50ms", state: gone, code: 1,
+			want:   "complain|arm 5s|hang up|arm 50ms", state: gone, code: 1,
 		},
 		"malformed request": {
 			events: []event{is(onMalformed)}, want: "send {:error, 22, :malformed_request}", state: flushing, code: 2,
@@ -216,7 +216,7 @@ func TestStories(t *testing.T) {
 		},
 		"hang-up at the checkpoint": {
 			before: ready, events: []event{is(onHangup), killed(9)},
-			want: toReady + "signal 9|finish|send {:status, :signaled, 9}", state: flushing, code: 1,
+			want: toReady + "signal 9|finish|send {:status, :signaled, 9}|arm 5s", state: flushing, code: 1,
 		},
 		"killed at the checkpoint by somebody": {
 			before: ready, events: []event{is(onEnded), killed(15)},
@@ -234,6 +234,14 @@ func TestStories(t *testing.T) {
 			world: notes{outcomeErr: unix.ENOENT}, before: ready, events: []event{is(onProceed), is(onEnded), killed(9)},
 			want: toReady + "execute 0 filters|signal 9|finish|send {:error, 2, :exec_outcome}", state: flushing, code: 4,
 		},
+		"a signal to an agent that is ending anyway": {
+			before: up, events: []event{is(onTooBig), is(onTerminate), killed(9), is(onTimer)},
+			want: toRun + "send {:error, 90, :command_too_big}|signal 9|finish|send {:status, :signaled, 9}|arm 5s", state: gone, code: 0,
+		},
+		"an exit that cannot be learned": {
+			before: up, events: []event{{kind: onExit, err: unix.ECHILD}},
+			want: toRun + "finish|send {:error, 10, :exec_outcome}", state: flushing, code: 4,
+		},
 		"commands while running": {
 			before: up, events: []event{is(onSignal), is(onProceed), is(onAbort), is(onFilter), is(onMalformed), is(onWinsize), is(onInput)},
 			want: toRun + `signal 10|resize 0x0|input "x"`, state: running,
@@ -248,11 +256,11 @@ func TestStories(t *testing.T) {
 		},
 		"orphaned, and gone by itself": {
 			before: up, events: []event{is(onHangup), exit(0)},
-			want: toRun + "signal 15|arm 1.5s|finish|send {:status, :exited, 0}", state: flushing, code: 1,
+			want: toRun + "signal 15|arm 1.5s|finish|send {:status, :exited, 0}|arm 5s", state: flushing, code: 1,
 		},
 		"orphaned, and killed": {
 			before: up, events: []event{is(onTerminate), is(onTimer), killed(9)},
-			want: toRun + "signal 15|arm 1.5s|signal 9|finish|send {:status, :signaled, 9}", state: flushing, code: 1,
+			want: toRun + "signal 15|arm 1.5s|signal 9|finish|send {:status, :signaled, 9}|arm 5s", state: flushing, code: 1,
 		},
 		"terminated while it executes": {
 			before: ready, events: []event{is(onProceed), is(onTerminate), is(onEnded)},
@@ -260,7 +268,7 @@ func TestStories(t *testing.T) {
 		},
 		"hung up while it executes for ever": {
 			before: ready, events: []event{is(onProceed), is(onPeerGone), is(onTimer), killed(9)},
-			want: toReady + "execute 0 filters|arm 5s|signal 9|finish|send {:status, :signaled, 9}", state: flushing, code: 1,
+			want: toReady + "execute 0 filters|arm 5s|signal 9|finish|send {:status, :signaled, 9}|arm 5s", state: flushing, code: 1,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -283,7 +291,7 @@ func TestLingerLeavesAtOnce(t *testing.T) {
 	w := &notes{}
 	s := &Session{world: w, state: running, request: &proto.Request{Orphan: proto.OrphanPolicy{Linger: true}}}
 	s.handle(event{kind: onHangup})
-	if s.state != flushing || s.code != exitChannel || len(w.log) != 0 {
+	if s.state != flushing || s.code != exitChannel || strings.Join(w.log, "|") != "arm 5s" {
 		t.Errorf("state %d, code %d, did %v", s.state, s.code, w.log)
 	}
 }

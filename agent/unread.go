@@ -15,7 +15,8 @@ type unread struct {
 
 // closeWriting closes the writing end of a pipe, or of a socket that may go on to be
 // read. Of a pipe it keeps a reading end, from which it never reads: that does not
-// keep the client from seeing the end.
+// keep the client from seeing the end. Where a pipe cannot be opened again, as one of
+// another user's, nothing is known.
 func closeWriting(out int) unread {
 	// A socket is kept open, for its queue.
 	if err := unix.Shutdown(out, unix.SHUT_WR); err != unix.ENOTSOCK {

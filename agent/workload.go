@@ -2,7 +2,6 @@ package agent
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -284,10 +283,7 @@ func (w *workload) reap() {
 		return
 	}
 	w.loop.forget(w.process.PIDFD)
-	if err != nil {
-		complain(fmt.Sprintf("waitid: %v", err))
-	}
-	w.session.handle(event{kind: onExit, status: exitStatus{signaled: status.Signaled, number: status.Number}})
+	w.session.handle(event{kind: onExit, err: err, status: exitStatus{signaled: status.Signaled, number: status.Number}})
 }
 
 func (w *workload) reapFirst() {

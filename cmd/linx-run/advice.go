@@ -3,10 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/linxprocess/linx-process/client"
+	"github.com/linxprocess/linx-process/proto"
 	"golang.org/x/sys/unix"
 )
 
@@ -64,10 +67,27 @@ func explained(err error, p *plan) error {
 			break
 		}
 	}
+	if failed.Stage == proto.StageExecve && failed.Errno == unix.ENOENT && p.commandIsThere() {
+		return &statusError{exitNotExecutable, fmt.Errorf("%w; the file is there, but not the interpreter that it names", err)}
+	}
 	for _, a := range advices {
 		if strings.HasPrefix(stage, a.stage) && failed.Errno == a.errno {
 			return fmt.Errorf("%w; %s", err, a.text)
 		}
 	}
 	return err
+}
+
+// commandIsThere tells whether the file to execute exists, as far as linx-run can see
+// where the command is.
+func (p *plan) commandIsThere() bool {
+	if p.enter != 0 && p.joins(proto.Mount) {
+		return false
+	}
+	name := p.request.Argv[0]
+	if p.cwd != nil && !filepath.IsAbs(name) {
+		name = filepath.Join(*p.cwd, name)
+	}
+	_, err := os.Stat(name)
+	return err == nil
 }

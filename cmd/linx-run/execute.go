@@ -75,7 +75,8 @@ func (r *runner) status(result client.Result, err error) (int, error) {
 	case hungUp != 0 && (errors.Is(err, client.ErrAgentDied) || errors.Is(err, client.ErrClosed)):
 		return exitSignal + int(hungUp), nil
 	}
-	return codeOf(err), explained(err, r.plan)
+	err = explained(err, r.plan)
+	return codeOf(err), err
 }
 
 // start starts the agent. A command with a terminal of its own has no use for the

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/term"
 )
 
-// maxFilter is the size in bytes of the longest classic BPF program (BPF_MAXINSNS
-// is 4096 for sockets; seccomp(2) counts in 16 bits): 65,535 instructions.
-const maxFilter = 65535 * 8
+// maxFilter is the size in bytes of the longest classic BPF program that the kernel
+// takes (BPF_MAXINSNS).
+const maxFilter = 4096 * 8
 
 // plan is all that is known before the agent is started.
 type plan struct {
@@ -127,7 +127,7 @@ func readFilter(name string) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("--seccomp-bpf: %w", err)
 	case len(b) == 0 || len(b) > maxFilter || len(b)%8 != 0:
-		return nil, fmt.Errorf("--seccomp-bpf: %s is no classic BPF program: 1 to 65535 instructions of 8 bytes", name)
+		return nil, fmt.Errorf("--seccomp-bpf: %s is no classic BPF program: 1 to 4096 instructions of 8 bytes", name)
 	}
 	return b, nil
 }

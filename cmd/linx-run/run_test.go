@@ -31,6 +31,13 @@ func TestExitStatus(t *testing.T) {
 	want(t, 126, "", "linx-run: "+script+" is not executable\n", "--env", "PATH="+dir, "script")
 	want(t, 126, "", "linx-run: cannot execute "+script+": execve: permission denied\n", script)
 	want(t, 126, "", "linx-run: cannot execute /: execve: permission denied\n", "/")
+	lost := filepath.Join(dir, "lost")
+	if err := os.WriteFile(lost, []byte("#!/no/such\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := "linx-run: cannot execute " + lost + ": execve: no such file or directory; the file is there, but not the interpreter that it names\n"
+	want(t, 126, "", text, lost)
+	want(t, 126, "", strings.Replace(text, lost, "./lost", 1), "--cwd", dir, "./lost")
 	want(t, 125, "", "linx-run: no command to run; see linx-run --help\n")
 	want(t, 125, "", "linx-run: --cwd /no/such: chdir: no such file or directory\n", "--cwd", "/no/such", "true")
 	want(t, 125, "", "linx-run: start the agent: fork/exec /no/such: no such file or directory\n", "--agent", "/no/such", "true")
