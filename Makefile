@@ -77,4 +77,4 @@ install: build ## into PREFIX (/usr/local) below DESTDIR
 	install -D -m 0644 docs/linx-run.1 $(DESTDIR)$(PREFIX)/share/man/man1/linx-run.1
 
 clean: ## remove what was built
-	rm -rf bin elixir-harness/_build elixir-harness/priv
+	rm -rf bin elixir-harness/_build elixir-harness/priv/linx-process

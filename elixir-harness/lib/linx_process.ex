@@ -102,7 +102,7 @@ defmodule LinxProcess do
   """
   @spec spawn([String.t()], keyword()) :: {:ok, session()} | {:error, Error.t() | OptionError.t()}
   def spawn(argv, options \\ []) do
-    with {:ok, options} <- Options.parse_owned(argv, options, nil), do: Session.start(options)
+    with {:ok, options} <- Options.parse_owned(argv, options, :none), do: Session.start(options)
   end
 
   @doc """
@@ -137,7 +137,7 @@ defmodule LinxProcess do
   @spec start_link(keyword()) :: GenServer.on_start()
   def start_link(options) do
     {argv, options} = Keyword.pop(options, :argv)
-    {target, options} = Keyword.pop(options, :target)
+    {target, options} = Keyword.pop(options, :target, :none)
     options = Keyword.merge([owner: nil, auto_proceed: true], options)
 
     with {:ok, options} <- Options.parse(argv, options, target) do

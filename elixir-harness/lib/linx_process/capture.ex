@@ -87,7 +87,7 @@ defmodule LinxProcess.Capture do
 
   defp parse(argv, options, own) do
     taken = [owner: self(), auto_proceed: own[:checkpoint] == nil, retain: 0]
-    Options.parse(argv, taken ++ options, own[:target])
+    Options.parse(argv, taken ++ options, Keyword.get(own, :target, :none))
   end
 
   defp streams(own) do
@@ -176,6 +176,7 @@ defmodule LinxProcess.Capture do
       {:error, {:ended, _terminal}} -> capture
       {:error, %Error{} = error} -> give_up(capture, error)
       {:error, reason} -> give_up(capture, Error.new(:checkpoint, nil, inspect(reason)))
+      other -> give_up(capture, Error.new(:checkpoint, nil, "it returned #{inspect(other)}"))
     end
   end
 

@@ -76,6 +76,8 @@ defmodule LinxProcess.Error do
   defp what(%{stage: :malformed_frame}), do: "the agent sent a frame that is not the protocol"
   defp what(%{stage: :noconnection}), do: "the connection to the session's node is lost"
   defp what(%{stage: :owner_down}), do: "the owner of the session went away"
+  defp what(%{stage: :stopped}), do: "the session was stopped before it had a request"
+  defp what(%{stage: :request_too_big}), do: "argv, env and the rest of the request exceed 4 MiB"
   defp what(%{stage: :timeout}), do: "the workload ran into its timeout and was stopped"
   defp what(%{stage: :max_bytes}), do: "the workload wrote more than max_bytes and was stopped"
   defp what(%{stage: :exit}), do: "the workload did not exit with status 0"

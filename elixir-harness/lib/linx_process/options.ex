@@ -70,7 +70,8 @@ defmodule LinxProcess.Options do
   def default_grace, do: @default_grace
 
   @doc """
-  Options for a child in fresh namespaces, or, with a target, in those of that process.
+  Options for a child in fresh namespaces, or, with a target that is not `:none`, in
+  those of that process.
 
       iex> {:ok, options} = LinxProcess.Options.parse(["/bin/true"], env: %{"A" => "1"})
       iex> options.request.env
@@ -80,7 +81,7 @@ defmodule LinxProcess.Options do
       {:enter, 4711}
   """
   @spec parse(term(), term(), term()) :: {:ok, t()} | {:error, OptionError.t()}
-  def parse(argv, options, target \\ nil) do
+  def parse(argv, options, target \\ :none) do
     with :ok <- check_argv(argv),
          :ok <- check_target(target),
          :ok <- check_keyword(options),
@@ -90,7 +91,7 @@ defmodule LinxProcess.Options do
       request =
         struct!(
           Request,
-          [kind: kind(target), argv: resolve(argv, target), target: target] ++ request
+          [kind: kind(target), argv: resolve(argv, target), target: pid(target)] ++ request
         )
 
       {:ok, struct!(__MODULE__, [request: request] ++ session)}
@@ -100,7 +101,7 @@ defmodule LinxProcess.Options do
   @doc """
   The same, and the calling process is the owner unless one is named.
 
-      iex> {:ok, options} = LinxProcess.Options.parse_owned(["/bin/true"], [], nil)
+      iex> {:ok, options} = LinxProcess.Options.parse_owned(["/bin/true"], [], :none)
       iex> options.owner == self()
       true
   """
@@ -113,8 +114,13 @@ defmodule LinxProcess.Options do
     end
   end
 
-  defp kind(nil), do: :spawn
+  # nil is no target: a pid that a caller does not have must not become a program that
+  # runs here, outside of any sandbox.
+  defp kind(:none), do: :spawn
   defp kind(_target), do: :enter
+
+  defp pid(:none), do: nil
+  defp pid(target), do: target
 
   defp check_argv([_program | _arguments] = argv) do
     if string_list?(argv), do: :ok, else: bad_argv(argv)
@@ -124,7 +130,7 @@ defmodule LinxProcess.Options do
 
   defp bad_argv(argv), do: error(:argv, argv, "a non-empty list of strings without NUL bytes")
 
-  defp check_target(nil), do: :ok
+  defp check_target(:none), do: :ok
   defp check_target(pid) when is_integer(pid) and pid > 0 and pid <= @max_ms, do: :ok
   defp check_target(other), do: error(:target, other, "the pid of a running process")
 
@@ -227,7 +233,7 @@ defmodule LinxProcess.Options do
   defp string?(value), do: is_binary(value) and :binary.match(value, <<0>>) == :nomatch
   defp proper_list?(value), do: is_list(value) and List.improper?(value) == false
 
-  defp resolve([program | arguments], nil) do
+  defp resolve([program | arguments], :none) do
     if String.contains?(program, "/") do
       [program | arguments]
     else

@@ -30,7 +30,13 @@ defmodule LinxProcess.Output do
   # The agent connects before it says that the child exists.
   @accept_timeout 5_000
 
-  defstruct directory: nil, janitor: nil, listeners: [], sockets: %{}, armed: [], drained: 0
+  defstruct directory: nil,
+            janitor: nil,
+            feeder: nil,
+            listeners: [],
+            sockets: %{},
+            armed: [],
+            drained: 0
 
   @type stream :: :stdin | :stdout | :stderr
 
@@ -43,6 +49,7 @@ defmodule LinxProcess.Output do
   @type t :: %__MODULE__{
           directory: Path.t() | nil,
           janitor: pid() | nil,
+          feeder: {pid(), :gen_tcp.socket()} | nil,
           listeners: [{stream(), Path.t(), :gen_tcp.socket()}],
           sockets: %{:gen_tcp.socket() => stream()},
           armed: [:gen_tcp.socket()],
@@ -160,7 +167,7 @@ defmodule LinxProcess.Output do
     # A socket that is closed by now has nobody to feed; the send tells so too.
     :gen_tcp.controlling_process(socket, feeder)
     send(feeder, :socket_is_yours)
-    %{output | sockets: Map.delete(output.sockets, socket)}
+    %{output | feeder: {feeder, socket}, sockets: Map.delete(output.sockets, socket)}
   end
 
   @doc "Asks each stream for one more chunk, if it was not asked already."
@@ -249,8 +256,16 @@ defmodule LinxProcess.Output do
       flush(socket)
     end
 
+    # A grandchild may hold stdin open and never read.
+    if output.feeder, do: stop_feeder(output.feeder)
     remove_directory(output)
     :ok
+  end
+
+  defp stop_feeder({feeder, socket}) do
+    # What is queued in the socket would keep it open.
+    :inet.setopts(socket, linger: {true, 0})
+    Process.exit(feeder, :kill)
   end
 
   defp flush(socket) do

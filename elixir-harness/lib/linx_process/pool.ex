@@ -49,7 +49,7 @@ defmodule LinxProcess.Pool do
   @spec spawn(GenServer.server(), [String.t()], keyword()) ::
           {:ok, pid()} | {:error, Error.t() | OptionError.t()}
   def spawn(pool, argv, options \\ []) do
-    with {:ok, options} <- Options.parse_owned(argv, options, nil), do: begin(pool, options)
+    with {:ok, options} <- Options.parse_owned(argv, options, :none), do: begin(pool, options)
   end
 
   @doc "Like `LinxProcess.enter/3`, with an agent of the pool."

@@ -25,11 +25,19 @@ defmodule LinxProcess.Remote do
   def start(node, argv, options) do
     if Keyword.keyword?(options) do
       {owner, options} = Keyword.pop(options, :owner, self())
+      start(owner, node, argv, options)
+    else
+      {:error, %OptionError{key: :options, value: options, expected: "a keyword list"}}
+    end
+  end
+
+  defp start(owner, node, argv, options) do
+    if is_pid(owner) or is_nil(owner) do
       child = {__MODULE__, owner}
       {:ok, remote} = DynamicSupervisor.start_child(LinxProcess.SessionSupervisor, child)
       GenServer.call(remote, {:begin, node, argv, options}, :infinity)
     else
-      {:error, %OptionError{key: :options, value: options, expected: "a keyword list"}}
+      {:error, %OptionError{key: :owner, value: owner, expected: "a pid or nil"}}
     end
   end
 
@@ -41,8 +49,8 @@ defmodule LinxProcess.Remote do
   @spec start_there(term(), keyword()) ::
           {:ok, pid()} | {:error, Error.t() | OptionError.t()}
   def start_there(argv, options) do
-    case Keyword.pop(options, :target) do
-      {nil, options} -> LinxProcess.spawn(argv, options)
+    case Keyword.pop(options, :target, :none) do
+      {:none, options} -> LinxProcess.spawn(argv, options)
       {target, options} -> LinxProcess.enter(target, argv, options)
     end
   end
@@ -88,7 +96,7 @@ defmodule LinxProcess.Remote do
     :erpc.call(node, __MODULE__, :start_there, arguments)
   catch
     :error, {:erpc, :noconnection} -> {:error, :noconnection}
-    :error, reason -> {:error, Error.new(:remote, nil, "#{node}: #{inspect(reason)}")}
+    _kind, reason -> {:error, Error.new(:remote, nil, "#{node}: #{inspect(reason)}")}
   end
 
   # What the session would say, now that it says nothing any more.

@@ -29,6 +29,9 @@ defmodule LinxProcess.Run do
 
   @own [:into, :timeout, :max_bytes]
 
+  # What `receive` takes.
+  @max_timeout 0xFFFFFFFF
+
   defstruct [
     :capture,
     :stdout,
@@ -47,21 +50,41 @@ defmodule LinxProcess.Run do
          {own, options} = Keyword.split(options, @own),
          :ok <- check(own, :timeout),
          :ok <- check(own, :max_bytes),
-         {:ok, capture} <- Capture.start(argv, Keyword.put_new(options, :stderr, :capture)) do
-      started = System.monotonic_time(:millisecond)
-      {stdout, collect} = Collectable.into(Keyword.get(own, :into, ""))
-
-      collect_all(
-        %__MODULE__{
-          capture: capture,
-          stdout: stdout,
-          collect: collect,
-          started: started,
-          max_bytes: Keyword.get(own, :max_bytes, :infinity)
-        },
-        deadline(started, Keyword.get(own, :timeout, :infinity))
-      )
+         :ok <- check_into(own) do
+      # Before there is a program, for this is the caller's code and may raise.
+      into = Collectable.into(Keyword.get(own, :into, ""))
+      start(argv, Keyword.put_new(options, :stderr, :capture), own, into)
     end
+  end
+
+  defp start(argv, options, own, {stdout, collect}) do
+    started = System.monotonic_time(:millisecond)
+
+    case Capture.start(argv, options) do
+      {:ok, capture} ->
+        collect_all(
+          %__MODULE__{
+            capture: capture,
+            stdout: stdout,
+            collect: collect,
+            started: started,
+            max_bytes: Keyword.get(own, :max_bytes, :infinity)
+          },
+          deadline(started, Keyword.get(own, :timeout, :infinity))
+        )
+
+      {:error, error} ->
+        collect.(stdout, :halt)
+        {:error, error}
+    end
+  end
+
+  defp check_into(own) do
+    into = Keyword.get(own, :into, "")
+
+    if Collectable.impl_for(into),
+      do: :ok,
+      else: {:error, %OptionError{key: :into, value: into, expected: "a collectable"}}
   end
 
   defp check_keyword(options) do
@@ -75,11 +98,11 @@ defmodule LinxProcess.Run do
       :infinity ->
         :ok
 
-      n when is_integer(n) and n >= 0 ->
+      n when is_integer(n) and n >= 0 and (key != :timeout or n <= @max_timeout) ->
         :ok
 
       value ->
-        expected = "a non-negative integer or :infinity"
+        expected = "a non-negative integer (:timeout: at most #{@max_timeout}) or :infinity"
         {:error, %OptionError{key: key, value: value, expected: expected}}
     end
   end

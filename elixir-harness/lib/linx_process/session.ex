@@ -13,7 +13,8 @@ defmodule LinxProcess.Session do
   `:normal` after exit status 0, an abort or a stop; the terminal event otherwise.
   """
 
-  use GenServer, restart: :temporary
+  # No limit of a supervisor's own: terminate/2 ends by itself, after the grace.
+  use GenServer, restart: :temporary, shutdown: :infinity
 
   alias LinxProcess.{
     AgentPort,
@@ -298,12 +299,15 @@ defmodule LinxProcess.Session do
   # What a caller wants, if there is room for it.
   defp verb(_command, %{outbox: nil} = state), do: {{:error, :no_request}, state}
 
-  defp verb(command, %{machine: machine, outbox: outbox} = state) do
-    if Outbox.room?(outbox, machine.kept_bytes + Machine.cost(command)) do
-      act(command, state)
-    else
-      {{:error, :busy}, state}
-    end
+  defp verb(command, state) do
+    if room?(command, state), do: act(command, state), else: {{:error, :busy}, state}
+  end
+
+  # What is kept waits for these two, so they must not wait for it.
+  defp room?(command, _state) when command in [:proceed, :abort], do: true
+
+  defp room?(command, %{machine: machine, outbox: outbox}) do
+    Outbox.room?(outbox, machine.kept_bytes + Machine.cost(command))
   end
 
   defp act(command, state) do
@@ -352,7 +356,11 @@ defmodule LinxProcess.Session do
 
   # The end
 
-  defp begin_stop(%{stopping: true} = state, _grace), do: state
+  # Whoever is the least patient decides.
+  defp begin_stop(%{stopping: true} = state, grace) do
+    Process.send_after(self(), {:stop, :grace_over}, grace)
+    state
+  end
 
   defp begin_stop(%{machine: %{state: :idle}} = state, _grace),
     do: finish(state, {:error, :stopped})

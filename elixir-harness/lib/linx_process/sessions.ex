@@ -72,7 +72,8 @@ defmodule LinxProcess.Sessions do
   @doc false
   @spec update(:host_pid | :running_at, integer()) :: :ok
   def update(field, value) do
-    {_new, _old} = Registry.update_value(@registry, self(), &Map.put(&1, field, value))
+    # It is not in a registry that was restarted since.
+    Registry.update_value(@registry, self(), &Map.put(&1, field, value))
     :ok
   end
 

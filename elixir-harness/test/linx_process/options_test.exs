@@ -91,7 +91,7 @@ defmodule LinxProcess.OptionsTest do
       assert {:error, %OptionError{key: :argv}} = Options.parse(argv, [])
     end
 
-    for target <- [0, -1, "1", :init] do
+    for target <- [nil, 0, -1, "1", :init] do
       assert {:error, %OptionError{key: :target}} = Options.parse(["/bin/true"], [], target)
     end
 

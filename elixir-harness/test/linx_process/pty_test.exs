@@ -117,4 +117,13 @@ defmodule LinxProcess.PtyTest do
     send(owner, {:go_on, session})
     assert_receive {:sum, 2_000_000}, deadline()
   end
+
+  test "a queue that is full keeps nobody from proceeding" do
+    {:ok, session} = LinxProcess.spawn(["/bin/cat"], stdio: :pty, max_queue: 1_000)
+    assert LinxProcess.pty_write(session, String.duplicate("x", 900)) == :ok
+    assert LinxProcess.pty_write(session, String.duplicate("x", 900)) == {:error, :busy}
+    assert LinxProcess.proceed(session) == :ok
+    assert LinxProcess.await(session, :running) == :ok
+    assert {:signaled, _signal} = LinxProcess.stop(session)
+  end
 end

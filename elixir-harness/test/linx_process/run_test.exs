@@ -84,6 +84,8 @@ defmodule LinxProcess.RunTest do
   test "options that cannot be" do
     for {key, value} <- [
           timeout: -1,
+          timeout: 5_000_000_000,
+          into: 5,
           max_bytes: "1",
           stderr: :stdout,
           input: 1,
@@ -91,6 +93,7 @@ defmodule LinxProcess.RunTest do
           checkpoint: fn -> :ok end,
           stdio: :pty,
           owner: self(),
+          target: nil,
           target: 0,
           cwd: 1
         ] do
@@ -99,6 +102,11 @@ defmodule LinxProcess.RunTest do
 
     assert {:error, %OptionError{key: :options}} = LinxProcess.run(["true"], :timeout)
     assert {:error, %OptionError{key: :argv}} = LinxProcess.run("true")
+  end
+
+  test "a checkpoint of another shape ends the program" do
+    assert {:error, %Error{stage: :checkpoint}} =
+             LinxProcess.run(["true"], checkpoint: fn _session -> :foo end)
   end
 
   test "the checkpoint may do things, and refuse" do

@@ -38,7 +38,11 @@ defmodule LinxProcess.SessionTest do
 
     test "what cannot be asked for is refused before anything starts" do
       assert {:error, %OptionError{key: :argv}} = LinxProcess.spawn([])
-      assert {:error, %OptionError{key: :target}} = LinxProcess.enter(0, ["/bin/true"])
+
+      for target <- [nil, 0] do
+        assert {:error, %OptionError{key: :target}} = LinxProcess.enter(target, ["/bin/true"])
+      end
+
       assert {:error, %OptionError{key: :options}} = LinxProcess.spawn(["/bin/true"], :pty)
       big = [String.duplicate("x", 4 * 1024 * 1024)]
       assert {:error, %Error{stage: :request_too_big}} = LinxProcess.spawn(["/bin/true" | big])

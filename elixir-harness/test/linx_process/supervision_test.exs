@@ -127,4 +127,14 @@ defmodule LinxProcess.SupervisionTest do
     :ok = LinxProcess.await(session, :running)
     LinxProcess.info(session)
   end
+
+  test "the least patient of those who stop a session decides" do
+    up = Path.join(tmp_dir(), "up")
+    script = "trap '' TERM; echo >#{up}; while :; do sleep 0.01; done"
+    {:ok, session} = LinxProcess.spawn(["/bin/sh", "-c", script], auto_proceed: true)
+    eventually(fn -> File.exists?(up) end)
+    patient = Task.async(fn -> LinxProcess.stop(session, 600_000) end)
+    assert LinxProcess.stop(session, 0) == {:signaled, 9}
+    assert Task.await(patient) == {:signaled, 9}
+  end
 end

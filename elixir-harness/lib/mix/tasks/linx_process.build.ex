@@ -14,8 +14,10 @@ defmodule Mix.Tasks.LinxProcess.Build do
 
   @impl true
   def run(arguments) do
-    source = List.first(arguments) || Path.expand("..", File.cwd!())
-    target = Path.join([File.cwd!(), "priv", "linx-process"])
+    # As a dependency this library is not the current project.
+    root = Mix.Project.deps_paths()[:linx_process] || File.cwd!()
+    source = List.first(arguments) || Path.expand("..", root)
+    target = Path.join([root, "priv", "linx-process"])
 
     go =
       System.find_executable("go") ||
