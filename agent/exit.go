@@ -3,6 +3,7 @@ package agent
 import (
 	"strings"
 
+	"github.com/linxprocess/linx-process/child"
 	"github.com/linxprocess/linx-process/proto"
 )
 
@@ -29,15 +30,10 @@ func codeOf(stage proto.Stage) exitCode {
 	}
 }
 
-// exitStatus is how the child ended (waitid(2)).
-type exitStatus struct {
-	signaled bool
-	number   int // exit status, or signal number
-}
-
-func (s exitStatus) event() proto.Event {
-	if s.signaled {
-		return proto.Event{Kind: proto.Signaled, N: s.number}
+// ended is the frame for the end of the workload.
+func ended(s child.Status) proto.Event {
+	if s.Signaled {
+		return proto.Event{Kind: proto.Signaled, N: s.Number}
 	}
-	return proto.Event{Kind: proto.Exited, N: s.number}
+	return proto.Event{Kind: proto.Exited, N: s.Number}
 }

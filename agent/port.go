@@ -107,19 +107,22 @@ func (p *port) send(e proto.Event) {
 	case e.Kind == proto.PTYInDropped && p.queue.Full():
 		p.dropped += e.N
 		return
-	case p.dropped > 0:
+	}
+	p.tellDropped()
+	p.queue.Send(e)
+}
+
+func (p *port) tellDropped() {
+	if p.dropped > 0 {
 		p.queue.Send(proto.Event{Kind: proto.PTYInDropped, N: p.dropped})
 		p.dropped = 0
 	}
-	p.queue.Send(e)
 }
 
 // flush writes what the client takes.
 func (p *port) flush() {
-	if p.dropped > 0 && !p.queue.Full() {
-		n := p.dropped
-		p.dropped = 0
-		p.send(proto.Event{Kind: proto.PTYInDropped, N: n})
+	if !p.queue.Full() {
+		p.tellDropped()
 	}
 	if p.writable && !p.broken {
 		switch err := p.queue.Flush(p.out); err {

@@ -54,8 +54,8 @@ type event struct {
 	kind    eventKind
 	request *proto.Request
 	command proto.Command
-	err     error      // onMalformed, onTooBig, onFailed, onGarbled; onExit: how it ended is not known
-	status  exitStatus // onExit
+	err     error        // onMalformed, onTooBig, onFailed, onGarbled; onExit: how it ended is not known
+	status  child.Status // onExit
 }
 
 // Session is one client, one request, one workload.
@@ -225,13 +225,8 @@ func (s *Session) changeCapabilities(e event) {
 	default:
 		ops = caps.SetAmbient(masks[0])
 	}
-	s.runProgram(commanding, child.Program{Name: "capabilities", Ops: ops})
-}
-
-// runProgram has a program run for which the session then waits in that state.
-func (s *Session) runProgram(in state, p child.Program) {
-	s.state = in
-	if err := s.world.run(p); err != nil {
+	s.state = commanding
+	if err := s.world.run(child.Program{Name: "capabilities", Ops: ops}); err != nil {
 		s.end(failure(err, proto.StageExecOutcome), exitSetup)
 	}
 }
@@ -349,7 +344,7 @@ func (s *Session) exited(e event) {
 	case e.err != nil:
 		last, code = failure(e.err, proto.StageExecOutcome), exitSetup
 	case last.Kind == 0:
-		last = e.status.event()
+		last = ended(e.status)
 	}
 	s.world.finish()
 	s.leave(last, code)

@@ -133,8 +133,8 @@ func TestEveryStateLeads(t *testing.T) {
 func TestStories(t *testing.T) {
 	chdir := &child.Failure{Stage: "chdir", Errno: unix.ENOENT}
 	capset := &child.Failure{Stage: "cap_set_thread", Errno: unix.EPERM}
-	exit := func(code int) event { return event{kind: onExit, status: exitStatus{number: code}} }
-	killed := func(n int) event { return event{kind: onExit, status: exitStatus{signaled: true, number: n}} }
+	exit := func(code int) event { return event{kind: onExit, status: child.Status{Number: code}} }
+	killed := func(n int) event { return event{kind: onExit, status: child.Status{Signaled: true, Number: n}} }
 	is := func(k eventKind) event { return sample(k) }
 	ready := []event{is(onRequest), is(onReported)}
 	up := []event{is(onRequest), is(onReported), is(onProceed), is(onEnded)}

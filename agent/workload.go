@@ -283,7 +283,7 @@ func (w *workload) reap() {
 		return
 	}
 	w.loop.forget(w.process.PIDFD)
-	w.session.handle(event{kind: onExit, err: err, status: exitStatus{signaled: status.Signaled, number: status.Number}})
+	w.session.handle(event{kind: onExit, err: err, status: status})
 }
 
 func (w *workload) reapFirst() {

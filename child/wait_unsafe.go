@@ -8,16 +8,13 @@ import (
 
 // Status is how a process ended.
 type Status struct {
-	Signaled   bool // by a signal
-	CoreDumped bool
-	Number     int // the signal, or the exit status
+	Signaled bool // by a signal
+	Number   int  // the signal, or the exit status
 }
 
-// Values of si_code for SIGCHLD (sigaction(2)).
-const (
-	cldExited = 1
-	cldDumped = 3
-)
+// cldExited is the si_code for SIGCHLD of a process that was not ended by a signal
+// (sigaction(2)).
+const cldExited = 1
 
 // Reap takes the exit status of a child of ours that has ended. EAGAIN: it has
 // not.
@@ -36,8 +33,7 @@ func Reap(pidfd int) (Status, error) {
 		return Status{}, unix.EAGAIN
 	}
 	return Status{
-		Signaled:   info.Code != cldExited,
-		CoreDumped: info.Code == cldDumped,
+		Signaled: info.Code != cldExited,
 		// Sound: the union of siginfo_t begins at byte 16 on 64-bit
 		// architectures; for SIGCHLD si_pid, si_uid and si_status follow.
 		Number: int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), 24))),
