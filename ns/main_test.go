@@ -6,10 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/linxprocess/linx-process/test/leak"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,34 +41,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	before := descriptors()
-	code := m.Run()
-	if after := descriptors(); code == 0 && len(after) > len(before) {
-		fmt.Printf("descriptors leaked: %v, at start %v\n", after, before)
-		code = 1
-	}
-	if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); code == 0 && err != unix.ECHILD {
-		fmt.Println("processes leaked")
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// descriptors are what the process has open, but for the runtime's own, which
-// appear when it first needs them.
-func descriptors() []string {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		panic(err)
-	}
-	var open []string
-	for _, e := range entries {
-		to, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err == nil && !strings.HasPrefix(to, "anon_inode:[event") {
-			open = append(open, e.Name()+" "+to)
-		}
-	}
-	return open
+	os.Exit(leak.Run(m))
 }
 
 // helper runs one, in namespaces of its own by flags, and returns what it printed.

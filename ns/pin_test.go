@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/linxprocess/linx-process/proto"
+	"github.com/linxprocess/linx-process/test/leak"
 	"golang.org/x/sys/unix"
 )
 
@@ -115,11 +116,11 @@ func TestPinOfAThread(t *testing.T) {
 
 func TestPinLeavesNothingOpen(t *testing.T) {
 	pids := []int{os.Getpid(), 1 << 22, sleeper(t, unix.CLONE_NEWUTS).Process.Pid}
-	before := descriptors()
+	before := leak.Descriptors()
 	for _, pid := range pids {
 		outcome(pid, nil)
 	}
-	if after := descriptors(); !slices.Equal(before, after) {
+	if after := leak.Descriptors(); !slices.Equal(before, after) {
 		t.Errorf("open: %v, before: %v", after, before)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/linxprocess/linx-process/proto"
+	"github.com/linxprocess/linx-process/test/leak"
 	"golang.org/x/sys/unix"
 )
 
@@ -127,10 +128,10 @@ func withoutIoctl(command uint32) error {
 	if err := refuseIoctl(command, unix.EDOM); err != nil {
 		return err
 	}
-	before := descriptors()
+	before := leak.Descriptors()
 	_, err := Open(proto.Stdio{PTY: true})
 	fmt.Println(outcome(err))
-	if after := descriptors(); !slices.Equal(before, after) {
+	if after := leak.Descriptors(); !slices.Equal(before, after) {
 		return fmt.Errorf("open: %v, before: %v", after, before)
 	}
 	return nil

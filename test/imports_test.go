@@ -34,6 +34,7 @@ var imports = map[string][]string{
 	"etf":              {},
 	"test":             {"client", "proto"},
 	"test/bench":       {"client", "proto"},
+	"test/leak":        {},
 }
 
 // importers are the only packages that may import these.
